@@ -1,0 +1,51 @@
+# make run: install and open the assistant. make test: install and pass the tests. make check: what CI runs.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check format build coverage measure fit screenshots clean
+
+run: $(VENV)/installed build
+	$(BIN)/assistant serve
+
+test: $(VENV)/installed-dev build
+	$(BIN)/pytest
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/assistant check
+	$(BIN)/assistant build
+	$(BIN)/pytest
+
+build: $(VENV)/installed
+	$(BIN)/assistant build
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+fit: $(VENV)/installed-dev
+	$(BIN)/python -m quality.fit
+
+measure: $(VENV)/installed-dev
+	$(BIN)/python -m quality.measure
+
+screenshots: $(VENV)/installed-dev
+	$(BIN)/python -m quality.screenshots
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[dev]
+	touch $@
+
+clean:
+	rm -rf $(VENV) var

@@ -1,0 +1,1 @@
+"""What people get: answers, the flag, the pages and the command line."""

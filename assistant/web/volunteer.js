@@ -1,0 +1,91 @@
+// Typing -> server.ask([text, day]) -> HTML. The newest question wins; an older answer that comes late is dropped.
+const question = element.querySelector("#question");
+const day = element.querySelector("#day");
+const result = element.querySelector("#result");
+const trouble = element.querySelector("#trouble");
+const DEBOUNCE_MS = 120;
+const RETRY_MS = 2000;
+let timer = null;
+let newest = 0;
+let asked = null;
+
+async function ask() {
+  clearTimeout(timer);
+  const request = [question.value, day.value || day.dataset.default];
+  const key = JSON.stringify(request);
+  if (key === asked) return;
+  asked = key;
+  const number = ++newest;
+  try {
+    const html = await server.ask(request);
+    if (number !== newest) return;
+    if (typeof html !== "string") throw new Error("no answer");
+    result.innerHTML = html;
+    result.dataset.question = request[0];
+    trouble.hidden = true;
+  } catch (error) {
+    if (number !== newest) return;
+    asked = null;
+    trouble.hidden = false;
+    timer = setTimeout(ask, RETRY_MS);
+  }
+}
+
+function later() {
+  clearTimeout(timer);
+  timer = setTimeout(ask, DEBOUNCE_MS);
+}
+
+function clear() {
+  question.value = "";
+  question.focus();
+  ask();
+}
+
+function open(number) {
+  const answer = result.querySelector(`details[data-number="${number}"]`);
+  if (!answer) return;
+  answer.open = true;
+  answer.querySelector("summary").focus();
+}
+
+async function copy(button) {
+  try {
+    await navigator.clipboard.writeText(button.dataset.say);
+    button.textContent = "Скопировано";
+  } catch {
+    const text = button.closest(".body").querySelector(".say");
+    getSelection().selectAllChildren(text);
+    button.textContent = "Выделено, нажмите Ctrl+C";
+  }
+}
+
+question.addEventListener("input", later);
+day.addEventListener("change", ask);
+element.querySelector("#clear").addEventListener("click", clear);
+result.addEventListener("click", (event) => {
+  const button = event.target.closest(".copy");
+  if (button) copy(button);
+});
+question.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey) {
+    event.preventDefault();
+    ask();
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    event.preventDefault();
+    clear();
+  } else if (event.altKey && /^Digit[1-5]$/.test(event.code)) {
+    event.preventDefault();
+    open(event.code.slice(-1));
+  } else if (event.altKey && event.code === "KeyC") {
+    const button = result.querySelector("details[open] .copy");
+    if (button) {
+      event.preventDefault();
+      copy(button);
+    }
+  }
+});
+question.focus();

