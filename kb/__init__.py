@@ -1,6 +1,6 @@
 """What we know: the entries, the flag's rules and the lexicon."""
 
-from .base import About, FlagData, FlagRule, KnowledgeBase, RouteCard, Word
+from .base import About, FlagData, FlagRule, KnowledgeBase, Phone, RouteCard, Word
 from .load import CONTENT, ContentError, Problem, dump_entries, dump_yaml, load, load_entries, read_yaml
 from .schema import Branch, Condition, Entry, Route, Topic, Urgency, normalise
 
@@ -14,6 +14,7 @@ __all__ = [
     "FlagData",
     "FlagRule",
     "KnowledgeBase",
+    "Phone",
     "Problem",
     "Route",
     "RouteCard",

@@ -62,12 +62,21 @@ class Word(Frozen):
     example: Text
 
 
+class Phone(Frozen):
+    """A phone number as it is said, and the one thing that it is for."""
+
+    number: Text
+    what: Text
+
+
 @dataclass(frozen=True)
 class KnowledgeBase:
     about: About
     entries: Mapping[str, Entry]
     flag: FlagData
     lexicon: tuple[Word, ...]
+    phones: tuple[Phone, ...] = ()
+    words: tuple[str, ...] = ()  # names and slang that are spelt right, though no dictionary has them
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries.values())

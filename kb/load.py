@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from .base import About, FlagData, FlagRule, KnowledgeBase, RouteCard, Word
+from .base import About, FlagData, FlagRule, KnowledgeBase, Phone, RouteCard, Word
 from .schema import Entry, normalise
 
 HERE = Path(__file__).parent
@@ -196,10 +197,17 @@ def load(folder: Path = HERE) -> KnowledgeBase:
         problems.append(Problem(str(content), 1, "no entries found; expected *.yaml files with at least one entry"))
     about = _load_about(frame / "kb.yaml", problems)
     flag = _load_flag(frame / "flag", problems)
-    lexicon = [_build(Word, record, problems) for record in _records(frame / "lexicon.yaml", problems)]
+    lexicon = _list_of(Word, frame / "lexicon.yaml", problems)
+    phones = _list_of(Phone, frame / "phones.yaml", problems)
+    words = tuple(str(record.data) for record in _records(frame / "words.yaml", problems))
     if problems or about is None or flag is None:
         raise ContentError(problems)
-    return KnowledgeBase(about, entries, flag, tuple(word for word in lexicon if word is not None))
+    return KnowledgeBase(about, entries, flag, lexicon, phones, words)
+
+
+def _list_of(model: type[Model], path: Path, problems: list[Problem]) -> tuple[Model, ...]:
+    built = (_build(model, record, problems) for record in _records(path, problems))
+    return tuple(record for record in built if record is not None)
 
 
 def _load_about(path: Path, problems: list[Problem]) -> About | None:
@@ -212,19 +220,16 @@ def _load_about(path: Path, problems: list[Problem]) -> About | None:
 
 
 def _load_flag(folder: Path, problems: list[Problem]) -> FlagData | None:
-    routes = [_build(RouteCard, record, problems) for record in _records(folder / "routes.yaml", problems)]
-    files = sorted(folder.glob("rules-*.yaml"))
-    rules = [_build(FlagRule, record, problems) for path in files for record in _records(path, problems)]
+    routes = _list_of(RouteCard, folder / "routes.yaml", problems)
+    rules = tuple(
+        chain.from_iterable(_list_of(FlagRule, path, problems) for path in sorted(folder.glob("rules-*.yaml")))
+    )
     try:
         guards = TypeAdapter(dict[str, tuple[str, ...]]).validate_python(read_yaml(folder / "guards.yaml"))
     except (ContentError, ValidationError) as error:
         problems.append(Problem(str(folder / "guards.yaml"), 1, str(error)))
         return None
-    return FlagData(
-        routes=tuple(card for card in routes if card is not None),
-        guards=guards,
-        rules=tuple(rule for rule in rules if rule is not None),
-    )
+    return FlagData(routes=routes, guards=guards, rules=rules)
 
 
 class _Dumper(yaml.SafeDumper):

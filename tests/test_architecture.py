@@ -19,6 +19,7 @@ DOORS = {
     "rapidfuzz": "index/text.py",
     "yaml": "kb/load.py",
     "openpyxl": "assistant/coverage.py",
+    "phonenumbers": "assistant/checks.py",
     "gradio": "assistant/web/",
     "jinja2": "assistant/web/",
 }
