@@ -42,8 +42,9 @@ def build_assistant(
     phrases = phrases_of(kb)
     texts = [phrase.text for phrase in phrases]
     vectors, built = vectors_for(texts, encoder, store, kb.fingerprint, force=force, progress=progress)
-    index = SearchIndex(phrases, vectors, reader)
-    return Assistant(kb, index, encoder, load_calibration(), Specialist(kb.flag, reader)), built
+    calibration = load_calibration()
+    index = SearchIndex(phrases, vectors, reader, calibration.fusion)
+    return Assistant(kb, index, encoder, calibration, Specialist(kb.flag, reader)), built
 
 
 def open_assistant(settings: Settings, *, force: bool = False, progress: Progress = unheard) -> tuple[Assistant, Built]:

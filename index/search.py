@@ -1,28 +1,38 @@
-"""Dense search (FAISS) and lexical search (BM25 over lemmas) over every stored phrasing, and their sum.
+"""Which entries a question is about: four searches over every stored phrasing, and their weighted sum.
 
-The phrase nearest to the question decides for its entry. Scores of one question are comparable with each other,
-not with those of another question: how sure to be is index/confidence.py's business.
+    dense         cosine of the nearest phrase (FAISS)
+    lexical       BM25 over lemmas of the best phrase
+    wording       BM25 over lemmas of all the entry's phrases together
+    discriminant  a linear discriminant over the phrases' vectors, one class an entry (Fisher 1936; shrunk covariance):
+                  what tells the entries apart counts, what all questions share does not
+    exact         the question is, but for case and marks, a stored phrase
+
+Scores of one question are comparable with each other, not with those of another: how sure to be is confidence.py's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import bm25s
 import faiss
 import numpy as np
 import numpy.typing as npt
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from kb import KnowledgeBase, normalise
 
 from .encoder import Vectors
 from .text import Reader, Reading
 
-NEAREST = 300  # phrases that dense search hands to the sum
+NEAREST = 300  # phrases that dense search returns
 MOST_HITS = 20
-LEXICAL_WEIGHT = 0.5  # of the normalised BM25 score beside the cosine's 1.0
-EXACT = 1.0  # added for a question that is, but for case and marks, a stored phrase
+SHRINKAGE = 0.7  # of the covariance within entries towards a sphere
 
 Scores = npt.NDArray[np.float32]
+
+SIGNALS = ("dense", "lexical", "wording", "discriminant", "exact")
+Weights = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -35,91 +45,157 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Hit:
-    """An entry found, the phrase that found it, and why. `dense` is a cosine, `lexical` a BM25 score as it is."""
+    """An entry found, its nearest phrase, and why: `signals` by name, as they went into the sum (0..1 or standard
+    scores), `cosine` of the nearest phrase, `overlap`: share of the question's words which that phrase has, 0..1."""
 
     entry_id: str
     phrase: str
     score: float
-    dense: float
-    lexical: float
-    exact: bool
-    overlap: float  # share of the question's words that the phrase has, 0..1
+    signals: Mapping[str, float]
+    cosine: float
+    overlap: float
 
 
 def phrases_of(kb: KnowledgeBase) -> list[Phrase]:
     return [Phrase(entry.id, text) for entry in kb for text in entry.phrasings]
 
 
-def fuse(dense: Scores, lexical: Scores, exact: npt.NDArray[np.bool_]) -> Scores:
-    """Per phrase: cosine scaled to 0..1 between the last and the best candidate + half of BM25 over its best + exact.
+def scaled(scores: Scores) -> Scores:
+    """Scores between 0, the lowest, and 1, the highest; all 0 if they are equal."""
+    low, high = scores.min(), scores.max()
+    return (scores - low) / (high - low) if high > low else np.zeros_like(scores)
 
-    All arrays have shape (phrases,); a phrase that dense search did not return has NaN in `dense`.
-    """
-    low, high = np.nanmin(dense), np.nanmax(dense)
-    spread = max(float(high - low), 1e-6)
-    near = np.nan_to_num((dense - low) / spread, nan=0.0)
-    best = max(float(lexical.max(initial=0.0)), 1e-6)
-    total: Scores = near + LEXICAL_WEIGHT * lexical / best + EXACT * exact
+
+def standard(scores: Scores) -> Scores:
+    """Standard scores: mean 0, deviation 1; all 0 if they are equal."""
+    deviation = scores.std()
+    return (scores - scores.mean()) / deviation if deviation > 1e-9 else np.zeros_like(scores)
+
+
+def fuse(signals: Mapping[str, Scores], weights: Weights) -> Scores:
+    """The weighted sum of the signals, each an array over the entries."""
+    total: Scores = np.sum([weights[name] * values for name, values in signals.items()], axis=0)
     return total
 
 
 class SearchIndex:
-    """An immutable index over the phrases of one base. `vectors`: unit length, shape (len(phrases), dimension)."""
+    """An immutable index over the phrases of one base, each entry's phrases together.
 
-    def __init__(self, phrases: Sequence[Phrase], vectors: Vectors, reader: Reader) -> None:
+    `vectors`: unit length, shape (len(phrases), dimension). `weights`: by SIGNALS.
+    """
+
+    def __init__(self, phrases: Sequence[Phrase], vectors: Vectors, reader: Reader, weights: Weights) -> None:
         if len(phrases) != len(vectors):
             raise ValueError(f"{len(phrases)} phrases but {len(vectors)} vectors")
         self.phrases = tuple(phrases)
         self.reader = reader
+        self.weights = weights
+        self.entry_ids = list(dict.fromkeys(phrase.entry_id for phrase in phrases))
+        numbers = {entry_id: number for number, entry_id in enumerate(self.entry_ids)}
+        owners = np.array([numbers[phrase.entry_id] for phrase in phrases])
+        if (np.diff(owners) < 0).any():
+            raise ValueError("the phrases of one entry must stand together")
+        self._bounds = [*np.flatnonzero(np.diff(owners, prepend=-1)), len(phrases)]  # entry n: bounds n to n + 1
+        terms = [reader.read(phrase.text).terms for phrase in phrases]
+        self._terms = [frozenset(of_phrase) for of_phrase in terms]
+        self._by_phrase = _bm25(terms, b=0.5)
+        self._by_entry = _bm25([list(chain(*terms[start:end])) for start, end in pairwise(self._bounds)], b=0.75)
         self._faiss = faiss.IndexFlatIP(vectors.shape[1])
         self._faiss.add(vectors)
-        self._bm25 = bm25s.BM25(method="lucene", k1=1.2, b=0.5)
-        terms = [reader.read(phrase.text).terms for phrase in phrases]
-        self._bm25.index(terms, show_progress=False)
-        self._terms = [frozenset(of_phrase) for of_phrase in terms]
+        self._slopes, self._offsets = _discriminant(vectors, owners)
         self._forms: dict[str, list[int]] = {}
         for number, phrase in enumerate(phrases):
             self._forms.setdefault(normalise(phrase.text), []).append(number)
 
     def dense(self, vector: Vectors) -> Scores:
-        """Cosine of each of the nearest phrases with `vector` (dimension,), NaN for the rest; shape (phrases,)."""
-        found = np.full(len(self.phrases), np.nan, dtype=np.float32)
+        """Cosine of every phrase with `vector` (dimension,); shape (phrases,). Those beyond the nearest ones get the
+        cosine of the last of them."""
         cosines, numbers = self._faiss.search(vector[None], min(NEAREST, len(self.phrases)))
+        found = np.full(len(self.phrases), cosines[0][-1], dtype=np.float32)
         found[numbers[0]] = cosines[0]
         return found
 
     def lexical(self, reading: Reading) -> Scores:
         """BM25 of every phrase for the question's terms, shape (phrases,)."""
-        known = [term for term in reading.terms if term in self._bm25.vocab_dict]
-        if not known:
-            return np.zeros(len(self.phrases), dtype=np.float32)
-        scores: Scores = self._bm25.get_scores(known)
-        return scores
+        return _scores(self._by_phrase, reading.terms, len(self.phrases))
 
-    def exact(self, reading: Reading) -> npt.NDArray[np.bool_]:
-        same = np.zeros(len(self.phrases), dtype=np.bool_)
-        same[self._forms.get(normalise(reading.text)) or self._forms.get(reading.words, [])] = True
+    def wording(self, reading: Reading) -> Scores:
+        """BM25 of every entry, all its phrases as one text, shape (entries,)."""
+        return _scores(self._by_entry, reading.terms, len(self.entry_ids))
+
+    def discriminant(self, vector: Vectors) -> Scores:
+        """Log-likelihood of every entry up to a constant, shape (entries,)."""
+        found: Scores = self._slopes @ vector + self._offsets
+        return found
+
+    def exact(self, reading: Reading) -> Scores:
+        """1 for the phrases that the question repeats, shape (phrases,)."""
+        same = np.zeros(len(self.phrases), dtype=np.float32)
+        same[self._forms.get(normalise(reading.text)) or self._forms.get(reading.words, [])] = 1
         return same
 
+    def signals(self, reading: Reading, vector: Vectors) -> dict[str, Scores]:
+        """Each search's view of every entry, comparable within the question; arrays of shape (entries,)."""
+        return self._per_entry(reading, vector, self.dense(vector), self.lexical(reading), self.exact(reading))
+
     def search(self, reading: Reading, vector: Vectors) -> list[Hit]:
-        """Entries for the question, best first: each entry once, by its best phrase."""
+        """Entries for the question, best first: each once, with its nearest phrase."""
         dense, lexical, exact = self.dense(vector), self.lexical(reading), self.exact(reading)
-        total = fuse(dense, lexical, exact)
+        signals = self._per_entry(reading, vector, dense, lexical, exact)
+        total = fuse(signals, self.weights)
+        nearness = scaled(dense) + scaled(lexical) + 2 * exact
         asked = set(reading.terms)
-        hits: dict[str, Hit] = {}
-        for number in np.argsort(-total, kind="stable")[:NEAREST]:
-            phrase = self.phrases[number]
-            if phrase.entry_id in hits:
-                continue
-            hits[phrase.entry_id] = Hit(
-                entry_id=phrase.entry_id,
-                phrase=phrase.text,
-                score=float(total[number]),
-                dense=float(np.nan_to_num(dense[number])),
-                lexical=float(lexical[number]),
-                exact=bool(exact[number]),
-                overlap=len(asked & self._terms[number]) / max(len(asked), 1),
+        hits = []
+        for number in np.argsort(-total, kind="stable")[:MOST_HITS]:
+            start, end = self._bounds[number : number + 2]
+            place = start + int(np.argmax(nearness[start:end]))
+            hits.append(
+                Hit(
+                    entry_id=self.entry_ids[number],
+                    phrase=self.phrases[place].text,
+                    score=float(total[number]),
+                    signals={name: float(values[number]) for name, values in signals.items()},
+                    cosine=float(dense[start:end].max()),
+                    overlap=len(asked & self._terms[place]) / max(len(asked), 1),
+                )
             )
-            if len(hits) == MOST_HITS:
-                break
-        return list(hits.values())
+        return hits
+
+    def _per_entry(
+        self, reading: Reading, vector: Vectors, dense: Scores, lexical: Scores, exact: Scores
+    ) -> dict[str, Scores]:
+        starts = self._bounds[:-1]
+        return {
+            "dense": scaled(np.maximum.reduceat(dense, starts)),
+            "lexical": scaled(np.maximum.reduceat(lexical, starts)),
+            "wording": standard(self.wording(reading)),
+            "discriminant": standard(self.discriminant(vector)),
+            "exact": np.maximum.reduceat(exact, starts),
+        }
+
+
+def _bm25(texts: Sequence[list[str]], b: float) -> bm25s.BM25:
+    index = bm25s.BM25(method="lucene", k1=1.2, b=b)
+    index.index(texts, show_progress=False)
+    return index
+
+
+def _scores(index: bm25s.BM25, terms: list[str], size: int) -> Scores:
+    known = [term for term in terms if term in index.vocab_dict]
+    if not known:
+        return np.zeros(size, dtype=np.float32)
+    scores: Scores = index.get_scores(known)
+    return scores
+
+
+def _discriminant(vectors: Vectors, owners: npt.NDArray[np.int_]) -> tuple[Scores, Scores]:
+    """Slopes (entries, dimension) and offsets (entries,) of the log-likelihood, every entry equally likely before."""
+    entries = int(owners[-1]) + 1
+    if entries == 1:
+        return np.zeros((1, vectors.shape[1]), dtype=np.float32), np.zeros(1, dtype=np.float32)
+    priors = np.full(entries, 1 / entries)
+    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE, priors=priors).fit(vectors, owners)
+    slopes, offsets = model.coef_, model.intercept_
+    if entries == 2:  # scikit-learn keeps one row, the difference, for two classes
+        slopes, offsets = np.vstack([-slopes, slopes]) / 2, np.concatenate([-offsets, offsets]) / 2
+    return slopes.astype(np.float32), offsets.astype(np.float32)

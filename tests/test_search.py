@@ -6,32 +6,47 @@ from conftest import AxisEncoder, entry, tiny_assistant
 
 from index import Hit, Phrase, Reader, SearchIndex, load_calibration
 from index.confidence import features
-from index.search import fuse
+from index.search import fuse, scaled, standard
 
-NAN = float("nan")
+EVEN = {"dense": 1.0, "lexical": 0.5, "wording": 0.25, "discriminant": 0.0, "exact": 10.0}
 
 
 def test_dense_search_is_the_matrix_product_also_for_vectors_that_are_not_of_unit_length() -> None:
     numbers = np.arange(1, 61, dtype=np.float32).reshape(20, 3)
     vectors = np.concatenate([numbers, 61 - numbers[::-1] * 0.5]).astype(np.float32)
-    phrases = [Phrase(f"e{number}", f"фраза {number}") for number in range(len(vectors))]
-    index = SearchIndex(phrases, vectors, Reader([]))
+    phrases = [Phrase(f"e{number // 2}", f"фраза {number}") for number in range(len(vectors))]
+    index = SearchIndex(phrases, vectors, Reader([]), EVEN)
     asked = np.array([2.0, -1.0, 0.5], dtype=np.float32)
     np.testing.assert_allclose(index.dense(asked), vectors @ asked, rtol=1e-6)
 
 
 def test_the_sum_is_the_one_done_by_hand() -> None:
-    dense = np.array([0.90, 0.80, NAN, 0.85], dtype=np.float32)
-    lexical = np.array([0.0, 4.0, 2.0, 0.0], dtype=np.float32)
-    exact = np.array([False, False, False, True])
-    # cosine over 0.80..0.90; half of BM25 over its best, 4.0; and 1 for the exact match
-    expected = [1.0 + 0 + 0, 0.0 + 0.5 + 0, 0.0 + 0.25 + 0, 0.5 + 0 + 1]
-    np.testing.assert_allclose(fuse(dense, lexical, exact), expected, atol=1e-5)
+    signals = {
+        "dense": scaled(np.array([0.90, 0.80, 0.85])),
+        "lexical": scaled(np.array([0.0, 4.0, 2.0])),
+        "wording": standard(np.array([1.0, 2.0, 3.0])),
+        "discriminant": standard(np.array([9.0, -9.0, 0.0])),
+        "exact": np.array([0.0, 0.0, 1.0]),
+    }
+    spread = (2 / 3) ** 0.5  # the deviation of 1, 2, 3
+    expected = [1 + 0 - 0.25 / spread + 0, 0 + 0.5 * 1 + 0 + 0, 0.5 + 0.5 * 0.5 + 0.25 / spread + 10]
+    np.testing.assert_allclose(fuse(signals, EVEN), expected, atol=1e-6)
 
 
-def test_a_sum_without_any_lexical_match_or_spread_is_finite() -> None:
-    same = np.array([0.9, 0.9], dtype=np.float32)
-    assert np.isfinite(fuse(same, np.zeros(2, dtype=np.float32), np.zeros(2, dtype=bool))).all()
+def test_searches_that_cannot_tell_add_nothing() -> None:
+    same = np.full(3, 0.7)
+    assert scaled(same).tolist() == standard(same).tolist() == [0, 0, 0]
+
+
+def test_the_discriminant_is_the_one_worked_out_by_hand() -> None:
+    # Two entries, means (1, 0) and (-1, 0), each spread evenly in both directions: the covariance is a sphere of
+    # 2 * 0.25 / 4 = 0.125, shrunk or not, so the log-likelihoods of x differ by (2, 0) x / 0.125.
+    vectors = np.array([[1.5, 0], [0.5, 0], [1, 0.5], [1, -0.5], [-0.5, 0], [-1.5, 0], [-1, 0.5], [-1, -0.5]])
+    phrases = [Phrase("ab"[number // 4], f"фраза {number}") for number in range(8)]
+    index = SearchIndex(phrases, vectors.astype(np.float32), Reader([]), EVEN)
+    for asked in ([0.3, 0.9], [-1.0, 2.0]):
+        first, second = index.discriminant(np.array(asked, dtype=np.float32))
+        assert first - second == pytest.approx(2 * asked[0] / 0.125, rel=1e-4)
 
 
 def test_the_best_phrase_decides_for_its_entry_and_each_entry_comes_once() -> None:
@@ -45,8 +60,8 @@ def test_the_best_phrase_decides_for_its_entry_and_each_entry_comes_once() -> No
     hits = assistant.index.search(reading, assistant.encode(reading))
     assert [hit.entry_id for hit in hits] == ["b", "a"]
     assert hits[0].phrase == "больничный врач"
-    assert hits[0].exact
-    assert hits[0].dense == pytest.approx(1.0, abs=1e-6)
+    assert hits[0].signals["exact"] == 1
+    assert hits[0].cosine == pytest.approx(1.0, abs=1e-6)
     assert hits[0].overlap == 1.0
 
 
@@ -54,7 +69,7 @@ def test_the_best_phrase_decides_for_its_entry_and_each_entry_comes_once() -> No
 def test_an_exact_match_counts_whatever_its_case_marks_and_layout(typed: str) -> None:
     assistant = tiny_assistant(entry("b", question="Больничный врач?"), entry("a"))
     reading = assistant.index.reader.read(typed)
-    assert assistant.index.search(reading, assistant.encode(reading))[0].exact
+    assert assistant.index.search(reading, assistant.encode(reading))[0].signals["exact"]
 
 
 def test_an_edited_entry_is_found_by_its_new_words_and_not_by_its_old_ones() -> None:
@@ -69,25 +84,26 @@ def test_an_edited_entry_is_found_by_its_new_words_and_not_by_its_old_ones() -> 
     assert lexical(after, "пневмония") > 0 == lexical(after, "ангина")
 
 
-def hit(entry_id: str = "a", score: float = 1.5, dense: float = 0.9, **changes: float) -> Hit:
-    return Hit(**{"phrase": "", "lexical": 3.0, "exact": False, "overlap": 0.5, **changes}, **{  # type: ignore[arg-type]
-        "entry_id": entry_id, "score": score, "dense": dense,
-    })  # fmt: skip
+def hit(score: float, cosine: float = 0.9, overlap: float = 0.5, **signals: float) -> Hit:
+    given = {"dense": 0.0, "lexical": 0.0, "wording": 0.0, "discriminant": 0.0, "exact": 0.0, **signals}
+    return Hit("a", "фраза", score, given, cosine, overlap)
 
 
 def test_the_features_of_confidence_are_those_worked_out_by_hand() -> None:
-    ranked = [hit(), hit("b", score=1.1, dense=0.88, lexical=1.0)]
-    np.testing.assert_allclose(features(ranked), [0.5, 0.4, 0.5, 1.0, 0.0])
-    np.testing.assert_allclose(features([hit(exact=True)]), [0.5, 1.0, 0.5, 1.0, 1.0])
-    np.testing.assert_allclose(features([hit(), hit("b", score=1.1, lexical=9.0)]), [0.5, 0.4, 0.5, 0.0, 0.0])
+    first, second = hit(1.5, dense=1.0, wording=3.0, discriminant=2.0), hit(1.1, lexical=1.0, discriminant=2.5)
+    np.testing.assert_allclose(features([first, second]), [0.5, 0.4, 0.5, 2.0, 3.0, 2 / 4, 0.0])
+    np.testing.assert_allclose(features([hit(1.5, cosine=0.8, exact=1.0)]), [-0.5, 1.5, 0.5, 0.0, 0.0, 0.0, 1.0])
 
 
 def test_no_hit_means_no_confidence_and_more_of_everything_means_more() -> None:
     calibration = load_calibration()
     assert calibration.probability([]) == 0.0
-    weak = calibration.probability([hit(overlap=0.0, dense=0.8), hit("b", score=1.49, dense=0.8)])
-    strong = calibration.probability([hit(overlap=1.0, dense=0.97, exact=True), hit("b", score=0.6, dense=0.85)])
-    assert 0 < weak < strong < 1
+    weak = [hit(1.5, cosine=0.8, overlap=0.0, dense=0.5, discriminant=1.0), hit(1.49, cosine=0.8, lexical=1.0)]
+    strong = [
+        hit(9.0, 0.97, 1.0, dense=1.0, lexical=1.0, wording=9.0, discriminant=6.0, exact=1.0),
+        hit(2.0, cosine=0.85, overlap=0.2),
+    ]
+    assert 0 < calibration.probability(weak) < calibration.probability(strong) < 1
 
 
 def test_the_bundled_model_gives_unit_vectors_that_put_like_with_like(shipped) -> None:  # type: ignore[no-untyped-def]
