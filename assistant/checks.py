@@ -79,7 +79,7 @@ def reading_time(material: Material) -> Found:
             yield Severity.WARNING, entry.id, f"say takes {seconds:.0f} s to read aloud, at most {READING_SECONDS}"
 
 
-_LONG_PHONE = re.compile(r"(?<![\d№-])(?:\+7|8)[ (-]*\d{3}[ )-]*\d{3}[ -]*\d{2}[ -]*\d{2}(?!\d)")
+_LONG_PHONE = re.compile(r"(?<![\d№-])(?:\+7|8)[ (-]*\d{3}[ )-]*(?:\d{3}[ -]*\d{2}[ -]*\d{2}|\d{4}-\d{3})(?!\d)")
 _SHORT_PHONE = re.compile(r"(?<![\d№.,:/-])(?:10[1-4]|112|115|122|051)(?![\d.,:/-]*\d)(?=[\s,.;:!?»)]|$)")
 
 
