@@ -10,7 +10,9 @@
 Scores of one question are comparable with each other, not with those of another: how sure to be is confidence.py's.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
@@ -46,7 +48,8 @@ class Phrase:
 @dataclass(frozen=True)
 class Hit:
     """An entry found, its nearest phrase, and why: `signals` by name, as they went into the sum (0..1 or standard
-    scores), `cosine` of the nearest phrase, `overlap`: share of the question's words which that phrase has, 0..1."""
+    scores), `cosine` of the nearest phrase, `overlap`: share of the question's words which that phrase has, 0..1, rare
+    words counting for more, `coverage`: the same for all the entry's phrases, `familiar`: for all of the base."""
 
     entry_id: str
     phrase: str
@@ -54,6 +57,8 @@ class Hit:
     signals: Mapping[str, float]
     cosine: float
     overlap: float
+    coverage: float
+    familiar: float
 
 
 def phrases_of(kb: KnowledgeBase) -> list[Phrase]:
@@ -98,6 +103,8 @@ class SearchIndex:
         self._bounds = [*np.flatnonzero(np.diff(owners, prepend=-1)), len(phrases)]  # entry n: bounds n to n + 1
         terms = [reader.read(phrase.text).terms for phrase in phrases]
         self._terms = [frozenset(of_phrase) for of_phrase in terms]
+        self._phrases_with = Counter(chain.from_iterable(self._terms))
+        self._entry_terms = [frozenset(chain(*terms[start:end])) for start, end in pairwise(self._bounds)]
         self._by_phrase = _bm25(terms, b=0.5)
         self._by_entry = _bm25([list(chain(*terms[start:end])) for start, end in pairwise(self._bounds)], b=0.75)
         self._faiss = faiss.IndexFlatIP(vectors.shape[1])
@@ -144,7 +151,7 @@ class SearchIndex:
         signals = self._per_entry(reading, vector, dense, lexical, exact)
         total = fuse(signals, self.weights)
         nearness = scaled(dense) + scaled(lexical) + 2 * exact
-        asked = set(reading.terms)
+        asked = frozenset(reading.terms)
         hits = []
         for number in np.argsort(-total, kind="stable")[:MOST_HITS]:
             start, end = self._bounds[number : number + 2]
@@ -156,10 +163,17 @@ class SearchIndex:
                     score=float(total[number]),
                     signals={name: float(values[number]) for name, values in signals.items()},
                     cosine=float(dense[start:end].max()),
-                    overlap=len(asked & self._terms[place]) / max(len(asked), 1),
+                    overlap=self._share(asked, self._terms[place]),
+                    coverage=self._share(asked, self._entry_terms[number]),
+                    familiar=self._share(asked, self._phrases_with.keys()),
                 )
             )
         return hits
+
+    def _share(self, asked: frozenset[str], has: Set[str]) -> float:
+        """Share of the asked terms that are there, 0..1, a rare term counting for more."""
+        rarity = {term: math.log(1 + len(self.phrases) / (1 + self._phrases_with[term])) for term in asked}
+        return sum(rarity[term] for term in asked & has) / max(sum(rarity.values()), 1e-9)
 
     def _per_entry(
         self, reading: Reading, vector: Vectors, dense: Scores, lexical: Scores, exact: Scores

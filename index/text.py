@@ -205,7 +205,8 @@ class Reader:
         return None
 
     def _chunk_words(self, start: int, chunk: str, mode: str) -> list[tuple[int, int, str]]:
-        if not _HAS_LATIN.search(chunk) or all(word in self._counts for word in split(chunk)):
+        shortest = 1 if mode == "latin" else 2  # a single letter is a name («V») only in a text that is not Latin
+        if not _HAS_LATIN.search(chunk) or all(word in self._counts and len(word) >= shortest for word in split(chunk)):
             return [
                 (start + found.start(), start + found.end(), form)
                 for found in _WORDS.finditer(chunk)

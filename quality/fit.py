@@ -1,7 +1,7 @@
 """Fits index/calibration.json on the `fit` half: run `make fit` after the base or the search has changed.
 
 First the weights of the searches' sum: a conditional logit (McFadden 1974), the likelihood that the right entry wins
-among all. Then the logistic regression of confidence on the ranked lists. Everything that a threshold is read from is
+among all. Then the logistic regressions of confidence on the ranked lists. Everything that a threshold is read from is
 out of fold (5 folds over the questions), so that no question judges itself.
 """
 
@@ -20,14 +20,14 @@ from assistant.answer import Assistant
 from assistant.build import open_assistant
 from assistant.settings import Settings
 from index import Calibration, Hit, SearchIndex
-from index.confidence import CALIBRATION, FEATURES, features
+from index.confidence import CALIBRATION, FEATURES, Chance, features
 from index.search import SIGNALS
 
 from .questions import Asked, Half, load_questions
 
 PRECISION = 0.95  # of the first answers that are called sure
-REFUSED = 0.04  # of the questions whose answer was among the first three: the share that may be refused wrongly
-EXACT = 10.0  # a repeated phrase wins; too rare among the questions to be fitted
+REFUSED = 0.04  # of the answerable questions: the share that may be refused wrongly
+EXACT = 10.0  # a repeated phrase wins and is sure; too rare among the questions to be fitted
 PENALTY = 0.01
 SEED = 2022
 
@@ -96,22 +96,29 @@ def fit() -> Calibration:
     x = np.array([features(hits) for hits in ranked])
     places = [_place(assistant, hits, question) for hits, question in zip(ranked, questions, strict=True)]
     first = np.array([place == 1 for place in places])
-    among_three = np.array([place is not None and place <= 3 for place in places])
-    model = LogisticRegression(C=1.0, max_iter=1000)
-    folds = StratifiedKFold(5, shuffle=True, random_state=SEED)
-    probability = cross_val_predict(model, x, first, cv=folds, method="predict_proba")[:, 1]
-    model.fit(x, first)
-    weights = {name: round(float(weight), 4) for name, weight in zip(FEATURES, model.coef_[0], strict=True)}
+    answered = np.array([bool(question.expect) for question in questions])
+    right, right_chance = _fit_chance(x, first)
+    answerable, answer_chance = _fit_chance(x, answered)
     calibration = Calibration(
         fusion=fusion,
-        weights=weights,
-        bias=round(float(model.intercept_[0]), 4),
-        sure=_sure_from(probability, first),
-        check=round(float(np.quantile(probability[among_three], REFUSED)), 4),
+        right=right,
+        answerable=answerable,
+        sure=_sure_from(right_chance, first),
+        check=round(float(np.quantile(answer_chance[answered], REFUSED)), 4),
         questions=len(questions),
     )
     console.print(calibration)
     return calibration
+
+
+def _fit_chance(x: Floats, y: npt.NDArray[np.bool_]) -> tuple[Chance, Floats]:
+    """The regression on all questions, and its probabilities out of fold, shape (questions,)."""
+    model = LogisticRegression(C=1.0, max_iter=1000)
+    folds = StratifiedKFold(5, shuffle=True, random_state=SEED)
+    probability = cross_val_predict(model, x, y, cv=folds, method="predict_proba")[:, 1]
+    model.fit(x, y)
+    weights = {name: round(float(weight), 4) for name, weight in zip(FEATURES, model.coef_[0], strict=True)}
+    return Chance({**weights, "exact": EXACT}, round(float(model.intercept_[0]), 4)), probability
 
 
 def _ranked(index: SearchIndex, assistant: Assistant, question: Asked) -> list[Hit]:

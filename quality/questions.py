@@ -21,10 +21,12 @@ class Half(StrEnum):
 
 
 class Asked(Question):
-    """A question with its half and the style it is typed in (clean, hurried, misspelt, layout, translit, rambling)."""
+    """A question with its half and the style it is typed in (clean, spoken, hurried, misspelt, layout, translit,
+    rambling). `near`: a near miss, close to the base but without an answer in it."""
 
     half: Half
     style: str
+    near: bool = False
 
 
 def load_questions(half: Half | None = None, path: Path = QUESTIONS) -> list[Asked]:

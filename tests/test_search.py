@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import AxisEncoder, entry, tiny_assistant
 
-from index import Hit, Phrase, Reader, SearchIndex, load_calibration
-from index.confidence import features
+from index import Hit, Level, Phrase, Reader, SearchIndex, load_calibration
+from index.confidence import FEATURES, Chance, features
 from index.search import fuse, scaled, standard
 
 EVEN = {"dense": 1.0, "lexical": 0.5, "wording": 0.25, "discriminant": 0.0, "exact": 10.0}
@@ -84,26 +84,39 @@ def test_an_edited_entry_is_found_by_its_new_words_and_not_by_its_old_ones() -> 
     assert lexical(after, "пневмония") > 0 == lexical(after, "ангина")
 
 
-def hit(score: float, cosine: float = 0.9, overlap: float = 0.5, **signals: float) -> Hit:
+def hit(score: float, cosine: float = 0.9, overlap: float = 0.5, coverage: float = 0.7, **signals: float) -> Hit:
     given = {"dense": 0.0, "lexical": 0.0, "wording": 0.0, "discriminant": 0.0, "exact": 0.0, **signals}
-    return Hit("a", "фраза", score, given, cosine, overlap)
+    return Hit("a", "фраза", score, given, cosine, overlap, coverage, 0.9)
 
 
 def test_the_features_of_confidence_are_those_worked_out_by_hand() -> None:
     first, second = hit(1.5, dense=1.0, wording=3.0, discriminant=2.0), hit(1.1, lexical=1.0, discriminant=2.5)
-    np.testing.assert_allclose(features([first, second]), [0.5, 0.4, 0.5, 2.0, 3.0, 2 / 4, 0.0])
-    np.testing.assert_allclose(features([hit(1.5, cosine=0.8, exact=1.0)]), [-0.5, 1.5, 0.5, 0.0, 0.0, 0.0, 1.0])
+    np.testing.assert_allclose(features([first, second]), [0.5, 0.4, 0.5, 0.7, 0.9, 2.0, 3.0, 2 / 4, 0.0])
+    np.testing.assert_allclose(
+        features([hit(1.5, cosine=0.8, exact=1.0)]), [-0.5, 1.5, 0.5, 0.7, 0.9, 0.0, 0.0, 0.0, 1.0]
+    )
 
 
 def test_no_hit_means_no_confidence_and_more_of_everything_means_more() -> None:
     calibration = load_calibration()
-    assert calibration.probability([]) == 0.0
-    weak = [hit(1.5, cosine=0.8, overlap=0.0, dense=0.5, discriminant=1.0), hit(1.49, cosine=0.8, lexical=1.0)]
+    assert calibration.level([]) is Level.NONE
+    weak = [
+        hit(1.5, cosine=0.8, overlap=0.0, coverage=0.0, dense=0.5, discriminant=1.0),
+        hit(1.49, cosine=0.8, lexical=1.0),
+    ]
     strong = [
-        hit(9.0, 0.97, 1.0, dense=1.0, lexical=1.0, wording=9.0, discriminant=6.0, exact=1.0),
+        hit(9.0, 0.97, 1.0, 1.0, dense=1.0, lexical=1.0, wording=9.0, discriminant=6.0, exact=1.0),
         hit(2.0, cosine=0.85, overlap=0.2),
     ]
-    assert 0 < calibration.probability(weak) < calibration.probability(strong) < 1
+    for chance in (calibration.right, calibration.answerable):
+        assert chance.of([]) == 0
+        assert 0 < chance.of(weak) < chance.of(strong) < 1
+    assert (calibration.level(weak), calibration.level(strong)) == (Level.NONE, Level.SURE)
+
+
+def test_a_chance_is_the_logistic_function_of_the_weighted_features() -> None:
+    chance = Chance({**dict.fromkeys(FEATURES, 0.0), "overlap": 2.0, "coverage": -1.0}, bias=0.5)
+    assert chance.of([hit(1.0)]) == pytest.approx(1 / (1 + np.exp(-(0.5 + 2 * 0.5 - 0.7))))
 
 
 def test_the_bundled_model_gives_unit_vectors_that_put_like_with_like(shipped) -> None:  # type: ignore[no-untyped-def]

@@ -40,6 +40,7 @@ def reader() -> Reader:
         ("e ve;f ntvgthfnehf b jy pflsftncz", "у мужа температура и он задыхается"),
         ("kak prodlit bolnichny", "как продлит больничный"),
         ("kak prodlit' bol'nichnyj", "как продлить больничный"),
+        ("rfr ghjlkbnm d gjkbrkbybrt", "как продлить в поликлинике"),
         ("muzh zadyhaetsya", "муж задыхается"),
         ("прадлить балничный", "продлить больничный"),
         ("продлить болничный", "продлить больничный"),
