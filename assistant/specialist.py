@@ -4,8 +4,8 @@ A written policy applied to text, not a medical assessment. Rules are data (kb/f
 example and counter-example; here is how a phrase of a rule is read:
 
     задыхаться              the word in any form
-    тяжело|трудно дышать    either word, then the other, in any order, at most FAR words between neighbours
-    не_просыпаться          neighbours in this order
+    тяжело|трудно дышать    one of the two and the third, in any order, at most FAR words between neighbours
+    не_просыпаться          neighbours in this order; «не_спит|без_сна» are two alternatives of two words each
     задых*                  any word that begins so
     =рожает                 this form only
 """
@@ -78,21 +78,21 @@ class Step:
 
 
 class Part:
-    """One word of a phrase with its alternatives."""
+    """One word of a phrase."""
 
-    def __init__(self, text: str) -> None:
-        words = text.split("|")
-        self._prefixes = tuple(normalise(word[:-1]) for word in words if word.endswith("*"))
-        forms = [word for word in words if not word.endswith("*")]
-        plain = [normalise(word) for word in forms if not word.startswith("=")]
-        exact = {"=" + normalise(word) for word in forms if word.startswith("=")}
-        self._keys = frozenset(exact.union(plain, *(lemmas(word) for word in plain)))
+    def __init__(self, word: str) -> None:
+        form = normalise(word)
+        if not form:
+            raise ValueError(f"«{word}» has no letters")
+        self.prefix = form if word.endswith("*") else ""
+        exact = ("=" + form,) if word.startswith("=") else (form, *lemmas(form))
+        self.keys = frozenset(() if self.prefix else exact)
 
     def meets(self, keys: frozenset[str]) -> bool:
-        """True if one of the keys of a token, or of a whole question, is one of this part's."""
-        if not self._keys.isdisjoint(keys):
-            return True
-        return bool(self._prefixes) and any(key.startswith(self._prefixes) for key in keys)
+        """True if it is one of the keys of a word, or of a whole question."""
+        if self.prefix:
+            return any(key.startswith(self.prefix) for key in keys)
+        return not self.keys.isdisjoint(keys)
 
 
 class Words:
@@ -107,20 +107,26 @@ class Words:
 
 
 class Term:
-    """One place of a phrase: one or more neighbouring words."""
+    """One place of a phrase: alternatives, each of one or more neighbouring words."""
 
     def __init__(self, text: str) -> None:
-        self.parts = [Part(part) for part in text.split("_")]
+        self._alternatives = [[Part(word) for word in alternative.split("_")] for alternative in text.split("|")]
+        firsts = [parts[0] for parts in self._alternatives]
+        self._keys = frozenset().union(*(part.keys for part in firsts))
+        self._prefixes = tuple(part.prefix for part in firsts if part.prefix)
 
-    def __len__(self) -> int:
-        return len(self.parts)
-
-    def starts(self, words: Words) -> list[int]:
-        """Numbers of the words at which the neighbours begin."""
+    def places(self, words: Words) -> list[range]:
+        """Where one of the alternatives stands: numbers of words."""
+        if self._keys.isdisjoint(words.all) and not (
+            self._prefixes and any(key.startswith(self._prefixes) for key in words.all)
+        ):
+            return []  # most terms leave here, in a fraction of a microsecond
         return [
-            place
-            for place in range(len(words) - len(self.parts) + 1)
-            if all(part.meets(words.keys[place + offset]) for offset, part in enumerate(self.parts))
+            range(start, start + len(parts))
+            for parts in self._alternatives
+            if all(part.meets(words.all) for part in parts)
+            for start in range(len(words) - len(parts) + 1)
+            if all(part.meets(words.keys[start + offset]) for offset, part in enumerate(parts))
         ]
 
 
@@ -133,32 +139,27 @@ class Phrase:
 
     def find(self, words: Words) -> list[tuple[int, ...]]:
         """Every way the phrase stands in the words: their numbers, in order."""
-        found: list[tuple[int, ...]] = []
-        if not all(part.meets(words.all) for term in self._terms for part in term.parts):
-            return found
-        starts = [term.starts(words) for term in self._terms]
-        if not all(starts):
-            return found
-        for first in starts[0]:
-            used = set(range(first, first + len(self._terms[0])))
-            for term, places in zip(self._terms[1:], starts[1:], strict=True):
-                near = [
-                    place
-                    for place in places
-                    if used.isdisjoint(range(place, place + len(term))) and _gap(used, place, len(term)) <= FAR
-                ]
-                if not near:
+        places: list[list[range]] = []
+        for term in self._terms:
+            places.append(term.places(words))
+            if not places[-1]:
+                return []
+        found = []
+        for first in places[0]:
+            used = set(first)
+            for others in places[1:]:
+                near = {_gap(used, place): place for place in reversed(others) if used.isdisjoint(place)}
+                if not near or min(near) > FAR:
                     break
-                place = min(near, key=lambda place: _gap(used, place, len(term)))
-                used.update(range(place, place + len(term)))
+                used.update(near[min(near)])
             else:
                 found.append(tuple(sorted(used)))
         return found
 
 
-def _gap(used: set[int], place: int, size: int) -> int:
+def _gap(used: set[int], place: range) -> int:
     """Words between a new term and the nearest word already matched."""
-    return max(0, min(min(abs(place - at), abs(place + size - 1 - at)) for at in used) - 1)
+    return max(0, min(min(abs(place[0] - at), abs(place[-1] - at)) for at in used) - 1)
 
 
 class Specialist:
@@ -229,8 +230,7 @@ class Specialist:
             return "образное выражение"
         if rule.urgency is Urgency.TRANSFER:
             return ""
-        before, after = tokens[max(0, place[0] - 2) : place[0]], tokens[place[-1] + 1 : place[-1] + 3]
-        if self._any("denied_before", before) or self._any("denied_after", after):
+        if self._denied(place, tokens):
             return "отрицание"
         if any(not {"не", "нет"}.isdisjoint(token.lemmas) for token in _between(place, tokens)):
             return "отрицание"
@@ -239,6 +239,14 @@ class Specialist:
         if not happening and self._any("past", around) and not self._any("present", tokens):
             return "прошлое, угрозы сейчас нет"
         return ""
+
+    def _denied(self, place: tuple[int, ...], tokens: Sequence[Token]) -> bool:
+        """True if a denial stands right before the words or within two words after them."""
+        for size in (1, 2):
+            before = Words(tokens[max(0, place[0] - size) : place[0]])
+            if any(len(found) == size for phrase in self._guards["denied_before"] for found in phrase.find(before)):
+                return True
+        return self._any("denied_after", tokens[place[-1] + 1 : place[-1] + 3])
 
     def _any(self, guard: str, tokens: Sequence[Token]) -> bool:
         words = Words(tokens)
