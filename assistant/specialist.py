@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 from index import Reader, Reading, Token, is_present_tense, lemmas
 from kb import FlagData, FlagRule, Route, RouteCard, Urgency, normalise
@@ -232,8 +233,6 @@ class Specialist:
             return ""
         if self._denied(place, tokens):
             return "отрицание"
-        if any(not {"не", "нет"}.isdisjoint(token.lemmas) for token in _between(place, tokens)):
-            return "отрицание"
         around = tokens[max(0, place[0] - PAST_REACH) : place[-1] + 1 + PAST_REACH]
         happening = any(is_present_tense(tokens[number].word) for number in place)
         if not happening and self._any("past", around) and not self._any("present", tokens):
@@ -241,9 +240,11 @@ class Specialist:
         return ""
 
     def _denied(self, place: tuple[int, ...], tokens: Sequence[Token]) -> bool:
-        """True if a denial stands right before the words or within two words after them."""
-        for size in (1, 2):
-            before = Words(tokens[max(0, place[0] - size) : place[0]])
+        """True if a denial stands right before one of the words or within two words after the last."""
+        for at, size in product(place, (1, 2)):
+            if not set(place).isdisjoint(range(at - size, at)):
+                continue
+            before = Words(tokens[max(0, at - size) : at])
             if any(len(found) == size for phrase in self._guards["denied_before"] for found in phrase.find(before)):
                 return True
         return self._any("denied_after", tokens[place[-1] + 1 : place[-1] + 3])
@@ -251,10 +252,6 @@ class Specialist:
     def _any(self, guard: str, tokens: Sequence[Token]) -> bool:
         words = Words(tokens)
         return any(phrase.find(words) for phrase in self._guards[guard])
-
-
-def _between(place: tuple[int, ...], tokens: Sequence[Token]) -> list[Token]:
-    return [tokens[number] for number in range(place[0], place[-1]) if number not in place]
 
 
 def _stretches(places: list[tuple[int, ...]], tokens: Sequence[Token]) -> tuple[Evidence, ...]:
