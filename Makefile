@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check format build coverage measure fit screenshots clean
+.PHONY: run test check format build measure fit finetune screenshots clean
 
 run: $(VENV)/installed build
 	$(BIN)/assistant serve
@@ -28,6 +28,10 @@ format: $(VENV)/installed-dev
 
 fit: $(VENV)/installed-dev
 	$(BIN)/python -m quality.fit
+	$(BIN)/python -m quality.fit_flag
+
+finetune: $(VENV)/installed-dev
+	$(BIN)/python -m quality.finetune --out index/e5-calls-q4.bin --steps 600
 
 measure: $(VENV)/installed-dev
 	$(BIN)/python -m quality.measure

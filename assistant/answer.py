@@ -9,7 +9,7 @@ from index import Calibration, Encoder, Hit, Level, Reading, SearchIndex, Vector
 from kb import Entry, KnowledgeBase
 
 from . import wording
-from .specialist import Flag, Specialist
+from .specialist import Flag, Specialist, Step
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,9 @@ class Assistant:
         if not any(char.isalpha() for token in reading.tokens for char in token.word):
             return Answer(question, day, Level.NONE, flag, sentence=wording.NO_WORDS, warning=warning)
         try:
-            level, answers = self.find(reading, day)
+            vector = self.encode(reading)
+            flag, warning = self.flag(question, vector)
+            level, answers = self.find(reading, vector, day)
         except Exception:
             log.exception("search failed")
             return Answer(question, day, Level.NONE, flag, sentence=wording.SEARCH_FAILED, warning=warning)
@@ -77,17 +79,26 @@ class Assistant:
         understood = reading.words if reading.changed else ""
         return Answer(question, day, level, flag, answers, sentence, warning, understood)
 
-    def flag(self, question: str) -> tuple[Flag | None, str]:
-        """The flag, worked out without search, and a warning if that failed."""
+    def flag(self, question: str, vector: Vectors | None = None) -> tuple[Flag | None, str]:
+        """The flag, worked out without search, and a warning if that failed. What the rules see shows also if the
+        question's vector, or what is made of it, fails."""
+        flag = None
         try:
-            return self.specialist.flag(question), ""
+            flag = self.specialist.flag(question)
+            if vector is not None:
+                flag = self.specialist.flag(question, vector)
         except Exception:
             log.exception("flag failed")
-            return None, wording.FLAG_FAILED
+            return flag, wording.FLAG_FAILED
+        return flag, ""
 
-    def find(self, reading: Reading, day: date) -> tuple[Level, tuple[Ranked, ...]]:
+    def why(self, question: str) -> list[Step]:
+        """The walk through the flag's rules, and what the classifier makes of the question."""
+        return self.specialist.why(question, self.encode(self.index.reader.read(question)))
+
+    def find(self, reading: Reading, vector: Vectors, day: date) -> tuple[Level, tuple[Ranked, ...]]:
         """How sure, and the answers in force on the day, best first."""
-        hits = self.index.search(reading, self.encode(reading))
+        hits = self.index.search(reading, vector)
         answers = self.in_force(hits, day)
         return (self.calibration.level(hits) if answers else Level.NONE), answers
 

@@ -1,9 +1,14 @@
 """Puts the parts together: settings -> base -> reader -> vectors -> Assistant."""
 
+from collections.abc import Hashable
 from itertools import chain
+from typing import TypeVar
+
+import numpy as np
 
 from index import (
     Built,
+    Classifier,
     Encoder,
     Progress,
     Reader,
@@ -18,8 +23,11 @@ from index import (
 from kb import KnowledgeBase, load
 
 from .answer import Assistant
+from .examples import examples_of, known_or_not
 from .settings import Settings
 from .specialist import Specialist, flag_words
+
+Label = TypeVar("Label", bound=Hashable)
 
 
 def reader_of(kb: KnowledgeBase) -> Reader:
@@ -40,11 +48,29 @@ def build_assistant(
     """An assistant over this base, and what had to be encoded. Raises StoreError if stored vectors do not fit."""
     reader = reader_of(kb)
     phrases = phrases_of(kb)
-    texts = [phrase.text for phrase in phrases]
-    vectors, built = vectors_for(texts, encoder, store, kb.fingerprint, force=force, progress=progress)
+    calls = list(examples_of(kb)) if kb.flag.examples else []
+    questions = list(known_or_not(kb)) if kb.elsewhere else []
+    readings = {text: reader.read(text) for text, _ in chain(calls, questions)}
+    vectors, heard, built = vectors_for(
+        [phrase.text for phrase in phrases],
+        [reading.words for reading in readings.values()],
+        encoder,
+        store,
+        kb.fingerprint,
+        force=force,
+        progress=progress,
+    )
+    asked = dict(zip(readings, heard, strict=True))
+
+    def learnt(examples: list[tuple[str, Label]]) -> Classifier[Label] | None:
+        if not examples:
+            return None
+        texts, labels = zip(*examples, strict=True)
+        return Classifier([readings[text] for text in texts], np.stack([asked[text] for text in texts]), labels)
+
     calibration = load_calibration()
-    index = SearchIndex(phrases, vectors, reader, calibration.fusion)
-    return Assistant(kb, index, encoder, calibration, Specialist(kb.flag, reader)), built
+    index = SearchIndex(phrases, vectors, reader, calibration.fusion, learnt(questions))
+    return Assistant(kb, index, encoder, calibration, Specialist(kb.flag, reader, learnt(calls))), built
 
 
 def open_assistant(settings: Settings, *, force: bool = False, progress: Progress = unheard) -> tuple[Assistant, Built]:

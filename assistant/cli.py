@@ -204,7 +204,7 @@ def ask(
         _print_answer(answer)
         if why:
             steps = Table("rule", "what happened")
-            for step in assistant.specialist.why(question):
+            for step in assistant.why(question):
                 steps.add_row(step.rule, step.outcome)
             out.print(steps)
 

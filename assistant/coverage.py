@@ -1,6 +1,7 @@
 """Which questions the base answers: a file of questions in, figures out."""
 
 import csv
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class CoverageError(Exception):
 
 class Question(BaseModel):
     """One row. `expect`: ids of the right entries, empty if the base has no answer, None if not to be judged.
-    `route`: the right flag, "none" for no flag, None if not to be judged."""
+    `route`: the right flag, "none" for no flag, None if not to be judged. `day`: when it is asked, if that matters."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,6 +39,7 @@ class Question(BaseModel):
     expect: tuple[str, ...] | None = None
     route: Route | str | None = None
     urgency: Urgency | None = None
+    day: date | None = None
 
     @field_validator("id", "text", mode="before")
     @classmethod
@@ -104,6 +106,17 @@ class Share:
     def value(self) -> float | None:
         return self.count / self.total if self.total else None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the value (Wilson 1927)."""
+        if not self.total:
+            return None
+        z, share = 1.96, self.count / self.total
+        middle = share + z * z / (2 * self.total)
+        reach = z * math.sqrt(share * (1 - share) / self.total + z * z / (4 * self.total**2))
+        scale = 1 + z * z / self.total
+        return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
+
     def record(self) -> dict[str, Any]:
         return {"value": None if self.value is None else round(self.value, 4), "count": self.count, "of": self.total}
 
@@ -166,11 +179,11 @@ def _cells(row: dict[str, Any]) -> dict[str, Any]:
 def run(
     assistant: Assistant, questions: Sequence[Question], day: date, progress: Callable[[], None] = lambda: None
 ) -> list[Item]:
-    """Every question asked, in order."""
+    """Every question asked, in order, on its own day or else on this one."""
     items = []
     for question in questions:
         start = perf_counter()
-        answer = assistant.ask(question.text, day)
+        answer = assistant.ask(question.text, question.day or day)
         items.append(Item(question, answer, perf_counter() - start))
         progress()
     return items

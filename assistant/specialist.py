@@ -1,7 +1,8 @@
 """The flag: does this call need a specialist, who, and how urgently. Runs before search and without it.
 
 A written policy applied to text, not a medical assessment. Rules are data (kb/flag/rules-*.yaml), each with its
-example and counter-example; here is how a phrase of a rule is read:
+example and counter-example; once the question has a vector, a classifier (index/classifier.py) may add what no rule
+has seen. Here is how a phrase of a rule is read:
 
     задыхаться              the word in any form
     тяжело|трудно дышать    one of the two and the third, in any order, at most FAR words between neighbours
@@ -16,10 +17,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
-from index import Reader, Reading, Token, is_present_tense, lemmas
+from index import Classifier, Reader, Reading, Token, Vectors, is_present_tense, lemmas
 from kb import FlagData, FlagRule, Route, RouteCard, Urgency, normalise
 
+from .examples import Taken, Thresholds
+
 FAR = 3  # words that may stand between two words of one phrase
+CERTAIN = 0.9  # chance from which the classifier counts although a guard has spoken
+LIKENESS = "похоже на такие звонки"
 PAST_REACH = 6  # words around a symptom in which «полгода назад» makes it a past one
 
 ORDER = (
@@ -44,10 +49,18 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Fired:
-    """A rule that fired, and the words it fired on."""
+    """A rule that fired, or the classifier, and the words it fired on."""
 
-    rule: FlagRule
+    rule: str
+    reason: str
+    route: Route
+    urgency: Urgency
     evidence: tuple[Evidence, ...]
+
+    @property
+    def place(self) -> int:
+        """In the order of the policy, 0 first."""
+        return ORDER.index((self.route, self.urgency))
 
 
 @dataclass(frozen=True)
@@ -164,11 +177,19 @@ def _gap(used: set[int], place: range) -> int:
 
 
 class Specialist:
-    """The rules, in the order of the policy, over one reader."""
+    """The rules, in the order of the policy, over one reader, and the classifier beside them if there is one."""
 
-    def __init__(self, data: FlagData, reader: Reader) -> None:
+    def __init__(
+        self,
+        data: FlagData,
+        reader: Reader,
+        classifier: Classifier[Taken] | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> None:
         self._data = data
         self._reader = reader
+        self.classifier = classifier
+        self.thresholds = thresholds or Thresholds.load()
         self._rules = [
             (rule, [Phrase(text) for text in rule.phrases], [Phrase(text) for text in rule.unless])
             for rule in sorted(data.rules, key=lambda rule: ORDER.index((rule.route, rule.urgency)))
@@ -179,30 +200,67 @@ class Specialist:
     def names(self) -> list[str]:
         return [rule.name for rule, _, _ in self._rules]
 
-    def flag(self, question: str) -> Flag | None:
-        """The most urgent flag of the question, or None."""
-        fired = [step for step in self._walk(self._reader.read(question)) if isinstance(step, Fired)]
+    def flag(self, question: str, vector: Vectors | None = None) -> Flag | None:
+        """The most urgent flag of the question, or None; by the rules alone if its vector is not known (yet)."""
+        fired = [step for step in self._walk(self._reader.read(question), vector) if isinstance(step, Fired)]
         return self._flag(question, fired) if fired else None
 
-    def why(self, question: str) -> list[Step]:
+    def why(self, question: str, vector: Vectors | None = None) -> list[Step]:
         """The walk through the rules: each rule that met its words, and what came of it."""
         reading = self._reader.read(question)
         steps = [Step("прочитано", reading.words)]
-        for step in self._walk(reading):
+        for step in self._walk(reading, vector):
             if isinstance(step, Fired):
                 words = ", ".join(f"«{question[part.start : part.end]}»" for part in step.evidence)
-                step = Step(step.rule.name, f"сработало на {words}: {step.rule.route}, {step.rule.urgency}")
+                step = Step(step.rule, f"сработало на {words}: {step.route}, {step.urgency}")
             steps.append(step)
+        if vector is not None and self.classifier is not None:
+            chances = self.classifier.chances(reading, vector)
+            likely = sorted(chances.items(), key=lambda each: -each[1])[:3]
+            said = ", ".join(f"{' '.join(label) if label else 'без флага'} {chance:.2f}" for label, chance in likely)
+            steps.append(Step("на что похоже", said))
         return steps
 
     def _flag(self, question: str, fired: list[Fired]) -> Flag:
+        fired = sorted(fired, key=lambda each: each.place)
         first = fired[0]
-        cards = [self._data.card(each.rule.route, each.rule.urgency) for each in fired]
-        also = tuple(dict.fromkeys(card for card in cards if card.route is not first.rule.route))
+        cards = [self._data.card(each.route, each.urgency) for each in fired]
+        also = tuple(dict.fromkeys(card for card in cards if card.route is not first.route))
         quoted = " … ".join(question[part.start : part.end] for part in first.evidence)
-        return Flag(cards[0], first.rule.name, first.rule.reason, first.evidence, quoted, also)
+        return Flag(cards[0], first.rule, first.reason, first.evidence, quoted, also)
 
-    def _walk(self, reading: Reading) -> Iterable[Fired | Step]:
+    def _walk(self, reading: Reading, vector: Vectors | None) -> Iterable[Fired | Step]:
+        fired, silenced = [], False
+        for step in self._by_rules(reading):
+            if isinstance(step, Fired):
+                fired.append(step)
+            else:
+                silenced = True
+            yield step
+        if vector is not None and self.classifier is not None:
+            yield from self._by_likeness(self.classifier, reading, vector, fired, silenced)
+
+    def _by_likeness(
+        self, classifier: Classifier[Taken], reading: Reading, vector: Vectors, fired: list[Fired], silenced: bool
+    ) -> Iterable[Fired]:
+        """What the classifier adds: urgency that no rule has seen, or a route where no rule has fired. Words that a
+        guard has set aside («боли в груди нет») look urgent to it as well; it then has to be all but certain."""
+        chances = classifier.chances(reading, vector)
+        now = {label: chance for label, chance in chances.items() if label and label[1] is Urgency.NOW}
+        urgent = any(each.urgency is Urgency.NOW for each in fired)
+        label: Taken = None
+        if not urgent and sum(now.values()) >= (CERTAIN if silenced else self.thresholds.now):
+            label = max(now, key=now.__getitem__)
+        elif not fired and 1 - chances.get(None, 0.0) >= (CERTAIN if silenced else self.thresholds.any):
+            label = max((each for each in chances if each and each not in now), key=chances.__getitem__, default=None)
+        if label:
+            card = self._data.card(*label)
+            words: list[tuple[int, ...]] = [(number,) for number in classifier.telling(reading, label)]
+            yield Fired(
+                LIKENESS, f"похоже на звонки, которые принимает {card.who}", *label, _stretches(words, reading.tokens)
+            )
+
+    def _by_rules(self, reading: Reading) -> Iterable[Fired | Step]:
         words = Words(reading.tokens)
         figures = self._covered("figures", words)
         for rule, phrases, unless in self._rules:
@@ -220,7 +278,7 @@ class Specialist:
                 else:
                     kept.append(place)
             if kept:
-                yield Fired(rule, _stretches(kept, reading.tokens))
+                yield Fired(rule.name, rule.reason, rule.route, rule.urgency, _stretches(kept, reading.tokens))
 
     def _covered(self, guard: str, words: Words) -> set[int]:
         return {number for phrase in self._guards[guard] for place in phrase.find(words) for number in place}

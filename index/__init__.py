@@ -1,7 +1,8 @@
 """How we find it: typed Russian, vectors, search and how sure to be."""
 
+from .classifier import Classifier
 from .confidence import Calibration, Level, load_calibration
-from .encoder import BUNDLED, Encoder, ModelError, Vectors, bundled_model, encoder_name, load_encoder
+from .encoder import BUNDLED, Encoder, ModelError, Vectors, encoder_name, load_encoder, packed_model, untuned_file
 from .search import Hit, Phrase, SearchIndex, phrases_of
 from .store import Built, Progress, StoreError, VectorStore, stored_vectors, unheard, vectors_for
 from .text import Reader, Reading, Token, is_present_tense, is_russian, lemmas, split
@@ -10,6 +11,7 @@ __all__ = [
     "BUNDLED",
     "Built",
     "Calibration",
+    "Classifier",
     "Encoder",
     "Hit",
     "Level",
@@ -23,16 +25,17 @@ __all__ = [
     "Token",
     "VectorStore",
     "Vectors",
-    "bundled_model",
     "encoder_name",
     "is_present_tense",
     "is_russian",
     "lemmas",
     "load_calibration",
     "load_encoder",
+    "packed_model",
     "phrases_of",
     "split",
     "stored_vectors",
     "unheard",
+    "untuned_file",
     "vectors_for",
 ]

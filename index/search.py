@@ -24,6 +24,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from kb import KnowledgeBase, normalise
 
+from .classifier import Classifier
 from .encoder import Vectors
 from .text import Reader, Reading
 
@@ -49,7 +50,8 @@ class Phrase:
 class Hit:
     """An entry found, its nearest phrase, and why: `signals` by name, as they went into the sum (0..1 or standard
     scores), `cosine` of the nearest phrase, `overlap`: share of the question's words which that phrase has, 0..1, rare
-    words counting for more, `coverage`: the same for all the entry's phrases, `familiar`: for all of the base."""
+    words counting for more, `coverage`: the same for all the entry's phrases, `familiar`: for all of the base, `known`:
+    log-odds that the question is one that the base answers, by the classifier of such questions and others."""
 
     entry_id: str
     phrase: str
@@ -59,6 +61,7 @@ class Hit:
     overlap: float
     coverage: float
     familiar: float
+    known: float
 
 
 def phrases_of(kb: KnowledgeBase) -> list[Phrase]:
@@ -86,15 +89,24 @@ def fuse(signals: Mapping[str, Scores], weights: Weights) -> Scores:
 class SearchIndex:
     """An immutable index over the phrases of one base, each entry's phrases together.
 
-    `vectors`: unit length, shape (len(phrases), dimension). `weights`: by SIGNALS.
+    `vectors`: unit length, shape (len(phrases), dimension). `weights`: by SIGNALS. `known`: tells questions that the
+    base answers (True) from others.
     """
 
-    def __init__(self, phrases: Sequence[Phrase], vectors: Vectors, reader: Reader, weights: Weights) -> None:
+    def __init__(
+        self,
+        phrases: Sequence[Phrase],
+        vectors: Vectors,
+        reader: Reader,
+        weights: Weights,
+        known: Classifier[bool] | None = None,
+    ) -> None:
         if len(phrases) != len(vectors):
             raise ValueError(f"{len(phrases)} phrases but {len(vectors)} vectors")
         self.phrases = tuple(phrases)
         self.reader = reader
         self.weights = weights
+        self.known = known
         self.entry_ids = list(dict.fromkeys(phrase.entry_id for phrase in phrases))
         numbers = {entry_id: number for number, entry_id in enumerate(self.entry_ids)}
         owners = np.array([numbers[phrase.entry_id] for phrase in phrases])
@@ -152,6 +164,7 @@ class SearchIndex:
         total = fuse(signals, self.weights)
         nearness = scaled(dense) + scaled(lexical) + 2 * exact
         asked = frozenset(reading.terms)
+        known = self._known(reading, vector)
         hits = []
         for number in np.argsort(-total, kind="stable")[:MOST_HITS]:
             start, end = self._bounds[number : number + 2]
@@ -166,9 +179,16 @@ class SearchIndex:
                     overlap=self._share(asked, self._terms[place]),
                     coverage=self._share(asked, self._entry_terms[number]),
                     familiar=self._share(asked, self._phrases_with.keys()),
+                    known=known,
                 )
             )
         return hits
+
+    def _known(self, reading: Reading, vector: Vectors) -> float:
+        if self.known is None:
+            return 0.0
+        chance = self.known.chances(reading, vector)[True]
+        return math.log(max(chance, 1e-6) / max(1 - chance, 1e-6))
 
     def _share(self, asked: frozenset[str], has: Set[str]) -> float:
         """Share of the asked terms that are there, 0..1, a rare term counting for more."""

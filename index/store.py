@@ -40,8 +40,9 @@ class Built:
     path: Path | None
 
 
-def phrase_key(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+def phrase_key(text: str, *, asked: bool = False) -> str:
+    """What a vector is stored under: a model encodes what is asked otherwise than what is stored."""
+    return hashlib.sha256(("? " * asked + text).encode("utf-8", "replace")).hexdigest()
 
 
 class VectorStore:
@@ -95,25 +96,36 @@ class VectorStore:
 
 def vectors_for(
     phrases: Sequence[str],
+    questions: Sequence[str],
     encoder: Encoder,
     store: VectorStore | None,
     fingerprint: str,
     *,
     force: bool = False,
     progress: Progress = unheard,
-) -> tuple[Vectors, Built]:
-    """Vectors of the phrases, shape (len(phrases), dimension), each from the store or else encoded and stored."""
+) -> tuple[Vectors, Vectors, Built]:
+    """Vectors of the stored phrases and of questions as they are asked, shapes (phrases, dimension) and (questions,
+    dimension), each from the store or else encoded and stored."""
     known = {} if store is None or force else store.load(encoder.name)
-    wanted = {phrase_key(phrase): phrase for phrase in phrases}
-    missing = [(key, phrase) for key, phrase in wanted.items() if key not in known]
-    for done, batch in _batches(missing):
-        known.update(zip([key for key, _ in batch], encoder.encode_document([text for _, text in batch]), strict=True))
-        progress(done + len(batch), len(missing))
-    kept = {key: known[key] for key in wanted}
-    if store is not None and (missing or len(known) != len(kept) or force):
+    phrase_keys = [phrase_key(phrase) for phrase in phrases]
+    question_keys = [phrase_key(question, asked=True) for question in questions]
+    wanted = [
+        (encoder.encode_document, dict(zip(phrase_keys, phrases, strict=True))),
+        (encoder.encode_query, dict(zip(question_keys, questions, strict=True))),
+    ]
+    missing = [(encode, [item for item in texts.items() if item[0] not in known]) for encode, texts in wanted]
+    total, done = sum(len(items) for _, items in missing), 0
+    for encode, items in missing:
+        for batch in _batches(items):
+            known.update(zip([key for key, _ in batch], encode([text for _, text in batch]), strict=True))
+            done += len(batch)
+            progress(done, total)
+    kept = {key: known[key] for _, texts in wanted for key in texts}
+    if store is not None and (total or len(known) != len(kept) or force):
         store.save(encoder.name, fingerprint, kept)
-    vectors = np.stack([kept[phrase_key(phrase)] for phrase in phrases])
-    return vectors, Built(len(phrases), len(missing), store.path if store else None)
+    vectors = np.stack([kept[key] for key in phrase_keys])
+    asked = np.array([kept[key] for key in question_keys], dtype=np.float32).reshape(len(questions), vectors.shape[1])
+    return vectors, asked, Built(len(phrases), total, store.path if store else None)
 
 
 def stored_vectors(phrases: Sequence[str], model: str, store: VectorStore) -> Vectors | None:
@@ -123,8 +135,8 @@ def stored_vectors(phrases: Sequence[str], model: str, store: VectorStore) -> Ve
     return np.stack([known[key] for key in keys]) if all(key in known for key in keys) else None
 
 
-def _batches(items: list[tuple[str, str]]) -> Iterable[tuple[int, list[tuple[str, str]]]]:
+def _batches(items: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
     # Texts of like length together: a batch takes as long as its longest.
     ordered = sorted(items, key=lambda item: len(item[1]))
     for start in range(0, len(ordered), BATCH):
-        yield start, ordered[start : start + BATCH]
+        yield ordered[start : start + BATCH]

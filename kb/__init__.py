@@ -1,6 +1,6 @@
 """What we know: the entries, the flag's rules and the lexicon."""
 
-from .base import About, FlagData, FlagRule, KnowledgeBase, Phone, RouteCard, Word
+from .base import About, Calls, Elsewhere, FlagData, FlagRule, KnowledgeBase, Phone, RouteCard, Word
 from .load import CONTENT, ContentError, Problem, dump_entries, dump_yaml, load, load_entries, read_yaml
 from .schema import Branch, Condition, Entry, Route, Topic, Urgency, normalise
 
@@ -8,8 +8,10 @@ __all__ = [
     "CONTENT",
     "About",
     "Branch",
+    "Calls",
     "Condition",
     "ContentError",
+    "Elsewhere",
     "Entry",
     "FlagData",
     "FlagRule",

@@ -42,10 +42,19 @@ class FlagRule(Frozen):
     counter: Text
 
 
+class Calls(Frozen):
+    """Calls as they are typed that one route takes, or, without a route, that the volunteer answers."""
+
+    route: Route | None = None
+    urgency: Urgency | None = None
+    calls: tuple[Text, ...]
+
+
 class FlagData(Frozen):
     routes: tuple[RouteCard, ...]
     guards: Mapping[str, tuple[Text, ...]]
     rules: tuple[FlagRule, ...]
+    examples: tuple[Calls, ...] = ()
 
     def card(self, route: Route, urgency: Urgency) -> RouteCard:
         for card in self.routes:
@@ -69,6 +78,13 @@ class Phone(Frozen):
     what: Text
 
 
+class Elsewhere(Frozen):
+    """Questions that the base does not answer, `near` its topics or far from them."""
+
+    near: bool
+    questions: tuple[Text, ...]
+
+
 @dataclass(frozen=True)
 class KnowledgeBase:
     about: About
@@ -76,6 +92,7 @@ class KnowledgeBase:
     flag: FlagData
     lexicon: tuple[Word, ...]
     phones: tuple[Phone, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
     words: tuple[str, ...] = ()  # names and slang that are spelt right, though no dictionary has them
 
     def __iter__(self) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from .base import About, FlagData, FlagRule, KnowledgeBase, Phone, RouteCard, Word
+from .base import About, Calls, Elsewhere, FlagData, FlagRule, KnowledgeBase, Phone, RouteCard, Word
 from .schema import Entry, normalise
 
 HERE = Path(__file__).parent
@@ -199,10 +199,11 @@ def load(folder: Path = HERE) -> KnowledgeBase:
     flag = _load_flag(frame / "flag", problems)
     lexicon = _list_of(Word, frame / "lexicon.yaml", problems)
     phones = _list_of(Phone, frame / "phones.yaml", problems)
+    elsewhere = _list_of(Elsewhere, frame / "elsewhere.yaml", problems)
     words = tuple(str(record.data) for record in _records(frame / "words.yaml", problems))
     if problems or about is None or flag is None:
         raise ContentError(problems)
-    return KnowledgeBase(about, entries, flag, lexicon, phones, words)
+    return KnowledgeBase(about, entries, flag, lexicon, phones, elsewhere, words)
 
 
 def _list_of(model: type[Model], path: Path, problems: list[Problem]) -> tuple[Model, ...]:
@@ -229,7 +230,8 @@ def _load_flag(folder: Path, problems: list[Problem]) -> FlagData | None:
     except (ContentError, ValidationError) as error:
         problems.append(Problem(str(folder / "guards.yaml"), 1, str(error)))
         return None
-    return FlagData(routes=routes, guards=guards, rules=rules)
+    examples = _list_of(Calls, folder / "examples.yaml", problems)
+    return FlagData(routes=routes, guards=guards, rules=rules, examples=examples)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -46,12 +46,12 @@ class Case:
 
 def cases(assistant: Assistant, questions: Sequence[Asked]) -> list[Case]:
     """What each search says of each question, and what it should have said."""
-    index, day = assistant.index, assistant.kb.about.edition
-    stands_for = [assistant.kb.on_day(entry_id, day) for entry_id in index.entry_ids]
-    found = []
+    index, found = assistant.index, []
     for question in questions:
         reading = index.reader.read(question.text)
         signals = index.signals(reading, assistant.encode(reading))
+        day = question.day or assistant.kb.about.edition
+        stands_for = [assistant.kb.on_day(entry_id, day) for entry_id in index.entry_ids]
         right = np.array([entry is not None and entry.id in (question.expect or ()) for entry in stands_for])
         found.append(Case(question, np.stack([signals[name] for name in FITTED], axis=1).astype(float), right))
     return found
@@ -127,7 +127,7 @@ def _ranked(index: SearchIndex, assistant: Assistant, question: Asked) -> list[H
 
 
 def _place(assistant: Assistant, hits: list[Hit], question: Asked) -> int | None:
-    answers = assistant.in_force(hits, assistant.kb.about.edition)
+    answers = assistant.in_force(hits, question.day or assistant.kb.about.edition)
     expect = question.expect or ()
     return next((place for place, ranked in enumerate(answers, 1) if ranked.entry.id in expect), None)
 

@@ -21,7 +21,7 @@ from assistant.answer import Assistant
 from assistant.build import open_assistant
 from assistant.coverage import Item, run, summary
 from assistant.settings import ROOT, Settings
-from index import bundled_model, load_encoder
+from index import load_encoder, packed_model
 
 from .questions import Half, load_questions
 
@@ -46,7 +46,7 @@ def times(settings: Settings, assistant: Assistant, texts: list[str], day: date)
     stages: dict[str, list[float]] = {
         name: [] for name in ("encoder alone", "ask", "flag", "read", "search", "ask again")
     }
-    bare = bundled_model()
+    bare = packed_model()
     bare.encode_query("разогрев")
 
     def clock(stage: str, call: Callable[[], Any]) -> None:

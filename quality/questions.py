@@ -1,6 +1,7 @@
 """The project's own questions, each in one of two halves: `fit` to learn from, `judge` to measure with.
 
-Nothing is ever fitted, and no rule or variant is ever written, on `judge`.
+questions.yaml asks for answers, flags.yaml for the flag. Nothing is ever fitted, and no rule or variant is ever
+written, on `judge`.
 """
 
 from enum import StrEnum
@@ -13,6 +14,7 @@ from kb import read_yaml
 
 HERE = Path(__file__).parent
 QUESTIONS = HERE / "questions.yaml"
+FLAGS = HERE / "flags.yaml"
 
 
 class Half(StrEnum):
@@ -22,11 +24,13 @@ class Half(StrEnum):
 
 class Asked(Question):
     """A question with its half and the style it is typed in (clean, spoken, hurried, misspelt, layout, translit,
-    rambling). `near`: a near miss, close to the base but without an answer in it."""
+    rambling). `near`: a near miss, close to the base but without an answer in it. `category`: of a call for the flag,
+    ordinary and hard among them."""
 
     half: Half
     style: str
     near: bool = False
+    category: str = ""
 
 
 def load_questions(half: Half | None = None, path: Path = QUESTIONS) -> list[Asked]:

@@ -53,7 +53,8 @@ def entry(entry_id: str = "sick-leave-extend", **changes: Any) -> Entry:
 
 def base_of(*entries: Entry) -> KnowledgeBase:
     frame = load()
-    return KnowledgeBase(frame.about, {each.id: each for each in entries}, frame.flag, frame.lexicon)
+    rules_alone = frame.flag.model_copy(update={"examples": ()})
+    return KnowledgeBase(frame.about, {each.id: each for each in entries}, rules_alone, frame.lexicon)
 
 
 def tiny_assistant(*entries: Entry, encoder: AxisEncoder | None = None, store: VectorStore | None = None) -> Assistant:

@@ -84,16 +84,18 @@ def test_an_edited_entry_is_found_by_its_new_words_and_not_by_its_old_ones() -> 
     assert lexical(after, "пневмония") > 0 == lexical(after, "ангина")
 
 
-def hit(score: float, cosine: float = 0.9, overlap: float = 0.5, coverage: float = 0.7, **signals: float) -> Hit:
+def hit(
+    score: float, cosine: float = 0.9, overlap: float = 0.5, coverage: float = 0.7, known: float = 1.5, **signals: float
+) -> Hit:
     given = {"dense": 0.0, "lexical": 0.0, "wording": 0.0, "discriminant": 0.0, "exact": 0.0, **signals}
-    return Hit("a", "фраза", score, given, cosine, overlap, coverage, 0.9)
+    return Hit("a", "фраза", score, given, cosine, overlap, coverage, 0.9, known)
 
 
 def test_the_features_of_confidence_are_those_worked_out_by_hand() -> None:
     first, second = hit(1.5, dense=1.0, wording=3.0, discriminant=2.0), hit(1.1, lexical=1.0, discriminant=2.5)
-    np.testing.assert_allclose(features([first, second]), [0.5, 0.4, 0.5, 0.7, 0.9, 2.0, 3.0, 2 / 4, 0.0])
+    np.testing.assert_allclose(features([first, second]), [0.5, 0.4, 0.5, 0.7, 0.9, 2.0, 3.0, 2 / 4, 1.5, 0.0])
     np.testing.assert_allclose(
-        features([hit(1.5, cosine=0.8, exact=1.0)]), [-0.5, 1.5, 0.5, 0.7, 0.9, 0.0, 0.0, 0.0, 1.0]
+        features([hit(1.5, cosine=0.8, exact=1.0)]), [-0.5, 1.5, 0.5, 0.7, 0.9, 0.0, 0.0, 0.0, 1.5, 1.0]
     )
 
 
@@ -101,11 +103,11 @@ def test_no_hit_means_no_confidence_and_more_of_everything_means_more() -> None:
     calibration = load_calibration()
     assert calibration.level([]) is Level.NONE
     weak = [
-        hit(1.5, cosine=0.8, overlap=0.0, coverage=0.0, dense=0.5, discriminant=1.0),
+        hit(1.5, cosine=0.8, overlap=0.0, coverage=0.0, known=-3.0, dense=0.5, discriminant=1.0),
         hit(1.49, cosine=0.8, lexical=1.0),
     ]
     strong = [
-        hit(9.0, 0.97, 1.0, 1.0, dense=1.0, lexical=1.0, wording=9.0, discriminant=6.0, exact=1.0),
+        hit(9.0, 0.97, 1.0, 1.0, 4.0, dense=1.0, lexical=1.0, wording=9.0, discriminant=6.0, exact=1.0),
         hit(2.0, cosine=0.85, overlap=0.2),
     ]
     for chance in (calibration.right, calibration.answerable):

@@ -1,0 +1,60 @@
+"""What the assistant learns from at start: calls with who takes them, questions with whether the base answers them.
+
+A new example (kb/flag/examples.yaml) counts at the next start. Calls that the volunteer answers are the base's own
+questions and those it has no answer to; phrasings of an entry that may itself need a specialist teach nothing.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from kb import Entry, KnowledgeBase, Route, Urgency
+
+THRESHOLDS = Path(__file__).with_name("thresholds.json")
+
+Taken = tuple[Route, Urgency] | None  # None: the volunteer answers
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """From which chance on there is a flag: of urgency `now`, and of any. Fitted by `make fit`, stored beside this."""
+
+    now: float
+    any: float
+
+    @classmethod
+    def load(cls, path: Path = THRESHOLDS) -> Self:
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+    def save(self, path: Path = THRESHOLDS) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def heard(entry: Entry) -> tuple[str, ...]:
+    """Phrasings of an entry as questions to learn from: every other variant is enough, and is encoded in half the
+    time."""
+    return (entry.question, *entry.variants[::2])
+
+
+def known_or_not(kb: KnowledgeBase) -> Iterator[tuple[str, bool]]:
+    """Questions with whether the base answers them."""
+    for entry in kb:
+        yield from ((question, True) for question in heard(entry))
+    for elsewhere in kb.elsewhere:
+        yield from ((question, False) for question in elsewhere.questions)
+
+
+def examples_of(kb: KnowledgeBase) -> Iterator[tuple[str, Taken]]:
+    """Every call to learn from, with who takes it."""
+    for example in kb.flag.examples:
+        taken = (example.route, example.urgency) if example.route and example.urgency else None
+        yield from ((call, taken) for call in example.calls)
+    for rule in kb.flag.rules:
+        yield rule.example, (rule.route, rule.urgency)
+    for entry in kb:
+        if not entry.specialist:
+            yield from ((question, None) for question in heard(entry))
+    for elsewhere in kb.elsewhere:
+        yield from ((question, None) for question in elsewhere.questions)

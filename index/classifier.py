@@ -1,0 +1,71 @@
+"""What a question sounds like: a linear classifier over its vector and its words, learned from examples at start.
+
+The words see what the vector blurs (a rare name, a negation beside a symptom), the vector what was said in other words.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix, hstack
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from .encoder import Vectors
+from .text import Reading
+
+WORDS = 0.5  # weight of the words beside the vector
+STRENGTH = 30.0  # inverse of the penalty on the weights
+SAYS_SOMETHING = 3  # letters of a word that can be telling
+TELLING = 3  # words that are named as telling
+
+Label = TypeVar("Label", bound=Hashable)
+
+
+class Classifier(Generic[Label]):
+    """Multinomial logistic regression over unit vectors (centred) and tf-idf of lemmas and pairs of neighbours."""
+
+    def __init__(self, readings: Sequence[Reading], vectors: Vectors, labels: Sequence[Label]) -> None:
+        """`vectors` of the calls, shape (calls, dimension)."""
+        self.labels: list[Label] = sorted(set(labels), key=str)
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        self._tfidf = TfidfVectorizer(analyzer=features_of, min_df=2, sublinear_tf=True)
+        words = self._tfidf.fit_transform(readings)
+        self._centre = vectors.mean(0)
+        self._model = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-3, class_weight="balanced")
+        self._model.fit(self._joined(vectors, words), [numbers[label] for label in labels])
+
+    def chances(self, reading: Reading, vector: Vectors) -> dict[Label, float]:
+        """By label; they add up to 1. `vector` of the question, shape (dimension,)."""
+        words = self._tfidf.transform([reading])
+        [chances] = self._model.predict_proba(self._joined(vector[None], words))
+        return dict(zip(self.labels, map(float, chances), strict=True))
+
+    def telling(self, reading: Reading, label: Label) -> list[int]:
+        """Numbers of the question's words that speak most for the label; all of them if none does."""
+        vocabulary: Mapping[str, int] = self._tfidf.vocabulary_
+        slopes, number = self._model.coef_, self.labels.index(label)
+        if len(self.labels) == 2:  # scikit-learn keeps one row, of the second
+            slopes = np.vstack([-slopes, slopes])
+        weights = slopes[number][-len(vocabulary) :]
+        says = [
+            max((weights[vocabulary[lemma]] for lemma in token.lemmas if lemma in vocabulary), default=0.0)
+            if len(token.word) >= SAYS_SOMETHING
+            else 0.0
+            for token in reading.tokens
+        ]
+        best = [int(number) for number in np.argsort(says)[::-1][:TELLING] if says[number] > 0]
+        return sorted(best) or list(range(len(reading.tokens)))
+
+    def _joined(self, vectors: Vectors, words: csr_matrix) -> csr_matrix:
+        centred: npt.NDArray[np.float32] = vectors - self._centre
+        return hstack([csr_matrix(centred), WORDS * words]).tocsr()
+
+
+def features_of(reading: Reading) -> list[str]:
+    """Lemmas of a call, all readings of each word, and its pairs of neighbouring words."""
+    firsts = [token.lemmas[0] for token in reading.tokens if token.lemmas]
+    pairs = [f"{first} {second}" for first, second in pairwise(firsts)]
+    return [lemma for token in reading.tokens for lemma in token.lemmas] + pairs
