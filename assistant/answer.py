@@ -1,8 +1,9 @@
 """The whole way of a question, top to bottom: text and day -> flag -> search -> level -> Answer."""
 
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from index import Calibration, Encoder, Hit, Level, Reading, SearchIndex, Vectors
@@ -14,6 +15,9 @@ from .specialist import Flag, Specialist, Step
 log = logging.getLogger(__name__)
 
 MOST_ANSWERS = 10
+MOST_BETWEEN = 3  # answers that a question is asked back about
+CLEAR = 0.7  # share of the first answer, from which nothing needs to be asked
+WORTH_ASKING = 0.12  # share of an answer that may be meant as well
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,9 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What people get. `sentence`: what the volunteer says or does when no answer is to be read aloud."""
+    """What people get. `sentence`: what the volunteer says or does when no answer is to be read aloud.
+    `understood`: the question as it was read, if that differs from what was typed. `between`: the first answers, two or
+    three, if they stay so close that the caller has to be asked which is meant."""
 
     question: str
     day: date
@@ -38,6 +44,7 @@ class Answer:
     sentence: str = ""
     warning: str = ""
     understood: str = ""
+    between: tuple[Ranked, ...] = ()
 
 
 class Assistant:
@@ -57,15 +64,19 @@ class Assistant:
         self.calibration = calibration
         self.specialist = specialist
 
-    def ask(self, question: str, day: date) -> Answer:
-        """The answer for this day. Never raises on any text: what fails is said in `sentence` or `warning`."""
-        question = question.strip()
+    def ask(self, question: str, day: date, *, calls: int = 1, literally: bool = False) -> Answer:
+        """The answer for this day. `calls`: which call about this matter it is. `literally`: search for what was typed,
+        with nothing repaired. Never raises on any text: what fails is said in `sentence` or `warning`."""
+        answer = self._ask(question.strip(), day, literally)
+        return replace(answer, flag=self.specialist.repeated(answer.flag, calls))
+
+    def _ask(self, question: str, day: date, literally: bool) -> Answer:
         if not question:
             return Answer(question, day, Level.NONE, None, sentence=wording.EMPTY)
         flag, warning = self.flag(question)
         if len(question) > wording.LONGEST_QUESTION:
             return Answer(question, day, Level.NONE, flag, sentence=wording.TOO_LONG, warning=warning)
-        reading = self.index.reader.read(question)
+        reading = self.index.reader.read(question, literally=literally)
         if not any(char.isalpha() for token in reading.tokens for char in token.word):
             return Answer(question, day, Level.NONE, flag, sentence=wording.NO_WORDS, warning=warning)
         try:
@@ -77,7 +88,8 @@ class Assistant:
             return Answer(question, day, Level.NONE, flag, sentence=wording.SEARCH_FAILED, warning=warning)
         sentence = wording.NO_ANSWER if level is Level.NONE else ""
         understood = reading.words if reading.changed else ""
-        return Answer(question, day, level, flag, answers, sentence, warning, understood)
+        between = between_which(answers) if level is Level.CHECK else ()
+        return Answer(question, day, level, flag, answers, sentence, warning, understood, between)
 
     def flag(self, question: str, vector: Vectors | None = None) -> tuple[Flag | None, str]:
         """The flag, worked out without search, and a warning if that failed. What the rules see shows also if the
@@ -116,3 +128,14 @@ class Assistant:
                 found = self.kb.entries[hit.entry_id]
                 answers[entry.id] = Ranked(entry, hit.phrase, hit.score, found if found.expired(day) else None)
         return tuple(answers.values())[:MOST_ANSWERS]
+
+
+def between_which(answers: Sequence[Ranked]) -> tuple[Ranked, ...]:
+    """The first answers that may all be meant; none if one stands out. Scores are log-likelihoods (quality/fit.py), so
+    their softmax is each answer's share."""
+    if not answers:
+        return ()
+    weights = [math.exp(ranked.score - answers[0].score) for ranked in answers]
+    shares = [weight / sum(weights) for weight in weights]
+    close = tuple(ranked for ranked, share in zip(answers, shares, strict=True) if share >= WORTH_ASKING)
+    return close[:MOST_BETWEEN] if len(close) > 1 and shares[0] < CLEAR else ()

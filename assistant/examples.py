@@ -38,10 +38,20 @@ def heard(entry: Entry) -> tuple[str, ...]:
     return (entry.question, *entry.variants[::2])
 
 
+def keywords(question: str, most: int) -> str:
+    """The question as typed in a hurry, or so far: its longest words."""
+    words = question.split()
+    longest = sorted(range(len(words)), key=lambda place: -len(words[place]))[:most]
+    return " ".join(words[place] for place in sorted(longest))
+
+
 def known_or_not(kb: KnowledgeBase) -> Iterator[tuple[str, bool]]:
-    """Questions with whether the base answers them."""
+    """Questions with whether the base answers them; its own also by two or three keywords alone, so that being short
+    is not taken for being none of ours."""
     for entry in kb:
-        yield from ((question, True) for question in heard(entry))
+        questions = heard(entry)
+        yield from ((question, True) for question in questions)
+        yield from ((keywords(question, 2 + place % 2), True) for place, question in enumerate(questions))
     for elsewhere in kb.elsewhere:
         yield from ((question, False) for question in elsewhere.questions)
 

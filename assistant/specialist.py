@@ -13,7 +13,7 @@ has seen. Here is how a phrase of a rule is read:
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -25,6 +25,7 @@ from .examples import Taken, Thresholds
 FAR = 3  # words that may stand between two words of one phrase
 CERTAIN = 0.9  # chance from which the classifier counts although a guard has spoken
 LIKENESS = "похоже на такие звонки"
+REPEATED = "повторный звонок"
 PAST_REACH = 6  # words around a symptom in which «полгода назад» makes it a past one
 
 ORDER = (
@@ -204,6 +205,19 @@ class Specialist:
         """The most urgent flag of the question, or None; by the rules alone if its vector is not known (yet)."""
         fired = [step for step in self._walk(self._reader.read(question), vector) if isinstance(step, Fired)]
         return self._flag(question, fired) if fired else None
+
+    def repeated(self, flag: Flag | None, calls: int) -> Flag | None:
+        """The flag of a call that is not the first about the same unsolved matter: the second goes to the senior if
+        nobody else takes it, from the third on the senior comes before everybody but the urgent."""
+        if calls < 2:
+            return flag
+        senior = self._data.card(Route.SENIOR, Urgency.TRANSFER)
+        again = Flag(senior, REPEATED, f"{calls}-й звонок по нерешённому вопросу", (), "")
+        if flag is None or flag.route is Route.SENIOR:
+            return again
+        if calls > 2 and flag.urgency is not Urgency.NOW:
+            return replace(again, also=(flag.card, *(card for card in flag.also if card is not senior)))
+        return flag if senior in flag.also else replace(flag, also=(*flag.also, senior))
 
     def why(self, question: str, vector: Vectors | None = None) -> list[Step]:
         """The walk through the rules: each rule that met its words, and what came of it."""

@@ -169,8 +169,12 @@ class Reader:
         # An instance-level cache: the same words come back all day, and a new base brings a new Reader.
         self._repair = lru_cache(maxsize=50_000)(self._repair_uncached)
 
-    def read(self, text: str) -> Reading:
-        """The question word by word. Any text is accepted, whatever its characters."""
+    def read(self, text: str, *, literally: bool = False) -> Reading:
+        """The question word by word; literally: as it was typed, nothing repaired. Any text is accepted, whatever its
+        characters."""
+        if literally:
+            typed = [(found.start(), found.end(), word) for found in _WORDS.finditer(text) for word in split(found[0])]
+            return Reading(text, tuple(Token(start, end, word, lemmas(word)) for start, end, word in typed))
         chunks = list(_CHUNK.finditer(text))
         latin = self._latin_mode([chunk[0] for chunk in chunks if _HAS_LATIN.search(chunk[0])])
         words: list[tuple[int, int, str]] = []

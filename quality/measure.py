@@ -7,7 +7,7 @@ import json
 import platform
 import statistics
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,12 @@ from rich.console import Console
 
 from assistant.answer import Assistant
 from assistant.build import open_assistant
-from assistant.coverage import Item, run, summary
+from assistant.coverage import Item, Share, run, summary
 from assistant.settings import ROOT, Settings
 from index import load_encoder, packed_model
+from kb import Route, Urgency
 
-from .questions import Half, load_questions
+from .questions import FLAGS, Asked, Half, load_questions
 
 RESULTS = Path(__file__).parent / "results"
 README = ROOT / "README.md"
@@ -76,6 +77,46 @@ def by_style(items: list[Item]) -> dict[str, Any]:
     }
 
 
+def flag_figures(assistant: Assistant, questions: Sequence[Asked], day: date) -> dict[str, Any]:
+    """Shares of calls by route, style and kind; each record with its 95 % interval."""
+    items = run(assistant, questions, day)
+
+    def share(right: Callable[[Item], bool], of: Callable[[Asked], bool]) -> dict[str, Any]:
+        counted = Share.of(right(item) for item in items if of(item.question))  # type: ignore[arg-type]
+        return {**counted.record(), "interval": [round(bound, 3) for bound in counted.interval or ()]}
+
+    def flagged(item: Item) -> bool:
+        return item.answer.flag is not None
+
+    def on_route(item: Item) -> bool:
+        return item.answer.flag is not None and item.answer.flag.route == item.question.route
+
+    def urgent(item: Item) -> bool:
+        return item.answer.flag is not None and item.answer.flag.urgency is Urgency.NOW
+
+    def due(asked: Asked) -> bool:
+        return asked.route != "none"
+
+    figures = {
+        "emergency: flagged as urgent": share(urgent, lambda asked: asked.route == Route.EMERGENCY),
+        "urgent now: flagged as urgent": share(urgent, lambda asked: asked.urgency is Urgency.NOW),
+        "all routes: flagged": share(flagged, due),
+        "all routes: right route": share(on_route, due),
+    }
+    for route in Route:
+        figures[f"{route}: flagged"] = share(flagged, partial(_is_for, route=route))
+        figures[f"{route}: right route"] = share(on_route, partial(_is_for, route=route))
+    for kind in ("ordinary", "hard"):
+        figures[f"false flags, {kind} calls"] = share(flagged, lambda asked, kind=kind: asked.category == kind)  # type: ignore[misc]
+    for style in dict.fromkeys(question.style for question in questions):
+        figures[f"{style}: flagged"] = share(flagged, lambda asked, style=style: due(asked) and asked.style == style)  # type: ignore[misc]
+    return figures
+
+
+def _is_for(asked: Asked, route: Route) -> bool:
+    return asked.route == route
+
+
 def measure() -> dict[str, Any]:
     """Figures on the judge half, in words that no variant was written with."""
     settings = Settings()
@@ -91,6 +132,7 @@ def measure() -> dict[str, Any]:
         "base": {"entries": len(assistant.kb), "phrases": built.phrases, "fingerprint": assistant.kb.fingerprint[:12]},
         "judge": summary(items),
         "hit@1 by style": by_style(items),
+        "flag": {half.value: flag_figures(assistant, load_questions(half, FLAGS), day) for half in Half},
         "milliseconds": speed,
         "ask_over_encoder_p50": ratio,
     }
@@ -115,6 +157,12 @@ def table(result: dict[str, Any]) -> str:
         rows.append((f"time, {name}", f"p50 {of['p50_ms']} ms, p95 {of['p95_ms']} ms"))
     rows.append(("`ask` over the bare encoder call, p50", f"{result['ask_over_encoder_p50']} ×"))
     lines = ["| figure | judge half |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+    flags = result["flag"]
+    lines += ["", "| flag | judge half (95 % interval) | fit half |", "|---|---|---|"]
+    for name, share in flags["judge"].items():
+        if share["of"] or flags["fit"][name]["of"]:
+            low_high = "–".join(f"{bound:.3f}" for bound in share["interval"])
+            lines.append(f"| {name} | {_share(share)} {low_high} | {_share(flags['fit'][name])} |")
     base = result["base"]
     about = f"{base['entries']} entries, {base['phrases']} phrasings, {judge['questions']} questions of the judge half."
     return "\n".join([BEGIN, "", about, "", *lines, "", END])

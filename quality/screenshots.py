@@ -16,6 +16,8 @@ PICTURES = Path(__file__).parent / "screenshots"
 QUESTIONS = {
     "sure": "как продлить больничный",
     "flag": "у мужа температура 39 и он задыхается, как вызвать врача",
+    "between": "prodlit list",
+    "transfer": "отстранили от работы без прививки",
     "none": "как испечь яблочный пирог",
     "empty": "",
 }

@@ -6,7 +6,7 @@ import pytest
 from conftest import DAY, entry, tiny_assistant
 
 from assistant import wording
-from assistant.answer import Assistant
+from assistant.answer import Assistant, Ranked, between_which
 from index import Level
 from kb import Route
 
@@ -125,3 +125,52 @@ class TestATinyBase:
         assert "search failed" in caplog.text
         assert "Пётр" not in caplog.text
         assert "916" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("scores", "asked_back"),
+    [([9.0, 2.0, 1.0], 0), ([5.0, 4.8, 1.0], 2), ([5.0, 4.9, 4.8, 4.7], 3), ([5.0], 0), ([], 0), ([700.0, 0.0], 0)],
+)
+def test_the_caller_is_asked_back_where_no_answer_stands_out(scores: list[float], asked_back: int) -> None:
+    answers = tuple(Ranked(entry(f"e{number}"), "фраза", score) for number, score in enumerate(scores))
+    assert between_which(answers) == answers[:asked_back]
+
+
+@pytest.mark.parametrize(
+    ("question", "calls", "route", "also"),
+    [
+        ("как продлить больничный", 1, None, []),
+        ("как продлить больничный", 2, Route.SENIOR, []),
+        ("как продлить больничный", 3, Route.SENIOR, []),
+        ("чем сбить температуру", 2, Route.DOCTOR, [Route.SENIOR]),
+        ("чем сбить температуру", 3, Route.SENIOR, [Route.DOCTOR]),
+        ("мама задыхается", 3, Route.EMERGENCY, [Route.SENIOR]),
+    ],
+)
+def test_a_repeated_call_is_raised_and_then_goes_to_the_senior(
+    question: str, calls: int, route: Route | None, also: list[Route]
+) -> None:
+    flag = tiny_assistant(entry()).ask(question, DAY, calls=calls).flag
+    assert (flag.route if flag else None) is route
+    assert [card.route for card in (flag.also if flag else ())] == also
+
+
+def test_literally_searches_for_what_was_typed() -> None:
+    assistant = tiny_assistant(entry())
+    assert assistant.ask("ghjlkbnm", DAY).understood == "продлить"
+    assert assistant.ask("ghjlkbnm", DAY, literally=True).understood == ""
+
+
+def test_a_flag_seen_by_the_rules_shows_although_the_classifier_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    assistant = tiny_assistant(entry())
+
+    class Broken:
+        def chances(self, *_: object) -> None:
+            raise RuntimeError("broken")
+
+    monkeypatch.setattr(assistant.specialist, "classifier", Broken())
+    answer = assistant.ask("мама задыхается", DAY)
+    assert answer.flag is not None
+    assert answer.flag.route is Route.EMERGENCY
+    assert answer.warning
+    assert answer.answers

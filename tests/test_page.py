@@ -103,6 +103,33 @@ class TestInTheBrowser:
         assert band.find_element(By.TAG_NAME, "mark").text == "задыхается"
         assert band.location["y"] + band.size["height"] <= page.find_element(By.CLASS_NAME, "answers").location["y"]
 
+    def test_what_was_repaired_is_said_and_one_click_searches_for_what_was_typed(self, page: Chrome) -> None:
+        type_in(page, "ghjlkbnm ,jkmybxysq")
+        understood = page.find_element(By.CLASS_NAME, "understood")
+        assert understood.text == "понято как: «продлить больничный»"
+        understood.click()
+        WebDriverWait(page, 10).until(lambda page: not page.find_elements(By.CLASS_NAME, "understood"))
+        assert page.find_element(By.ID, "question").get_attribute("value") == "ghjlkbnm ,jkmybxysq"
+
+    def test_a_repeated_call_is_ticked_and_goes_to_the_senior(self, page: Chrome) -> None:
+        type_in(page, "как продлить больничный")
+        assert not page.find_elements(By.CLASS_NAME, "flag")
+        page.find_element(By.CSS_SELECTOR, "#calls input[value='2']").click()
+        band = WebDriverWait(page, 10).until(lambda page: page.find_element(By.CLASS_NAME, "flag"))
+        assert "Старший смены" in band.text
+        assert "2-й звонок" in band.text
+        press(page, Keys.ESCAPE)
+        wait_for_answer(page, "")
+        assert page.find_element(By.CSS_SELECTOR, "#calls input[value='1']").is_selected()
+
+    def test_answers_that_stay_close_are_asked_back_and_one_click_settles_it(self, page: Chrome) -> None:
+        type_in(page, "больничный на ребёнка")
+        buttons = page.find_elements(By.CSS_SELECTOR, ".between button")
+        assert 2 <= len(buttons) <= 3
+        buttons[1].click()
+        assert opened(page) == ["2"]
+        assert buttons[1].text in page.find_element(By.CSS_SELECTOR, "details[open] summary").text
+
     def test_no_answer_says_so_in_words(self, page: Chrome) -> None:
         type_in(page, "как испечь яблочный пирог")
         assert "Ответа в базе нет" in page.find_element(By.CLASS_NAME, "level").text
@@ -209,10 +236,10 @@ class TestWithoutABrowser:
         assert html.count("&lt;img") >= 6
 
     def test_an_empty_field_shows_the_empty_state(self) -> None:
-        assert on_ask(tiny_assistant(entry()), "  ", "2022-01-24", DAY) == render_empty()
+        assert on_ask(tiny_assistant(entry()), {"text": "  ", "day": "2022-01-24"}, DAY) == render_empty()
 
     def test_a_day_that_is_none_means_the_default_day(self) -> None:
-        assert "24 января 2022" in on_ask(tiny_assistant(entry()), "больничный", "0000-99-99", DAY)
+        assert "24 января 2022" in on_ask(tiny_assistant(entry()), {"text": "больничный", "day": "0000-99-99"}, DAY)
 
     def test_the_pages_say_nothing_in_latin_letters_but_names(self) -> None:
         allowed = {"Alt", "Esc", "C", "Ctrl", "MOS", "ru", "mos", "QR", "HTML", "kbd"}

@@ -1,4 +1,4 @@
-// Typing -> server.ask([text, day]) -> HTML. The newest question wins; an older answer that comes late is dropped.
+// Typing -> server.ask({text, day, calls, literally}) -> HTML. The newest question wins; an older answer that comes late is dropped.
 const question = element.querySelector("#question");
 const day = element.querySelector("#day");
 const result = element.querySelector("#result");
@@ -8,10 +8,16 @@ const RETRY_MS = 2000;
 let timer = null;
 let newest = 0;
 let asked = null;
+let literally = false;
 
 async function ask() {
   clearTimeout(timer);
-  const request = [question.value, day.value || day.dataset.default];
+  const request = {
+    text: question.value,
+    day: day.value || day.dataset.default,
+    calls: element.querySelector("#calls input:checked").value,
+    literally,
+  };
   const key = JSON.stringify(request);
   if (key === asked) return;
   asked = key;
@@ -21,7 +27,7 @@ async function ask() {
     if (number !== newest) return;
     if (typeof html !== "string") throw new Error("no answer");
     result.innerHTML = html;
-    result.dataset.question = request[0];
+    result.dataset.question = request.text;
     trouble.hidden = true;
   } catch (error) {
     if (number !== newest) return;
@@ -33,11 +39,14 @@ async function ask() {
 
 function later() {
   clearTimeout(timer);
+  literally = false;
   timer = setTimeout(ask, DEBOUNCE_MS);
 }
 
 function clear() {
   question.value = "";
+  literally = false;
+  element.querySelector("#calls input").checked = true;
   question.focus();
   ask();
 }
@@ -62,10 +71,17 @@ async function copy(button) {
 
 question.addEventListener("input", later);
 day.addEventListener("change", ask);
+element.querySelector("#calls").addEventListener("change", ask);
 element.querySelector("#clear").addEventListener("click", clear);
 result.addEventListener("click", (event) => {
-  const button = event.target.closest(".copy");
-  if (button) copy(button);
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.matches(".copy")) copy(button);
+  if (button.dataset.open) open(button.dataset.open);
+  if (button.matches(".literally")) {
+    literally = true;
+    ask();
+  }
 });
 question.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey) {

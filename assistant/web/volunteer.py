@@ -2,6 +2,7 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -23,9 +24,8 @@ _templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefin
 def volunteer_page(assistant: Assistant, day: date) -> None:
     """Lay the page out in the current Blocks."""
 
-    def ask(request: list[str]) -> str:
-        text, asked_for = request
-        return on_ask(assistant, text, asked_for, day)
+    def ask(request: dict[str, Any]) -> str:
+        return on_ask(assistant, request, day)
 
     gr.HTML(
         html_template=_templates.get_template("volunteer.html").render(
@@ -38,13 +38,18 @@ def volunteer_page(assistant: Assistant, day: date) -> None:
     )
 
 
-def on_ask(assistant: Assistant, text: str, day: str, default: date) -> str:
-    """HTML of the answer to what is in the field, for the day in the field beside it (else for `default`)."""
+def on_ask(assistant: Assistant, request: dict[str, Any], default: date) -> str:
+    """HTML of the answer to `text`, for `day` (if it is none, for `default`), for a caller who has called so many times
+    (`calls`), with nothing repaired if `literally`."""
+    text = str(request.get("text", ""))
+    if not text.strip():
+        return render_empty()
     try:
-        asked_for = parse_day(day)
+        day = parse_day(str(request.get("day")))
     except ValueError:
-        asked_for = default
-    return render_answer(assistant.ask(str(text), asked_for)) if text.strip() else render_empty()
+        day = default
+    calls = {"2": 2, "3": 3}.get(str(request.get("calls")), 1)
+    return render_answer(assistant.ask(text, day, calls=calls, literally=request.get("literally") is True))
 
 
 def render_answer(answer: Answer) -> str:
