@@ -10,7 +10,7 @@ from index import Calibration, Encoder, Hit, Level, Reading, SearchIndex, Vector
 from kb import Entry, KnowledgeBase
 
 from . import wording
-from .specialist import Flag, Specialist, Step
+from .specialist import Flag, Heard, Specialist, Step
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +80,9 @@ class Assistant:
         if not any(char.isalpha() for token in reading.tokens for char in token.word):
             return Answer(question, day, Level.NONE, flag, sentence=wording.NO_WORDS, warning=warning)
         try:
-            vector = self.encode(reading)
-            flag, warning = self.flag(question, vector)
-            level, answers = self.find(reading, vector, day)
+            heard = self.hear(reading)
+            flag, warning = self.flag(question, heard)
+            level, answers = self.find(*heard[0], day)
         except Exception:
             log.exception("search failed")
             return Answer(question, day, Level.NONE, flag, sentence=wording.SEARCH_FAILED, warning=warning)
@@ -91,14 +91,14 @@ class Assistant:
         between = between_which(answers) if level is Level.CHECK else ()
         return Answer(question, day, level, flag, answers, sentence, warning, understood, between)
 
-    def flag(self, question: str, vector: Vectors | None = None) -> tuple[Flag | None, str]:
-        """The flag, worked out without search, and a warning if that failed. What the rules see shows also if the
-        question's vector, or what is made of it, fails."""
+    def flag(self, question: str, heard: Heard = ()) -> tuple[Flag | None, str]:
+        """The flag, worked out without search, and a warning if that failed. What the rules see shows also if what is
+        made of the question's vectors fails."""
         flag = None
         try:
             flag = self.specialist.flag(question)
-            if vector is not None:
-                flag = self.specialist.flag(question, vector)
+            if heard:
+                flag = self.specialist.flag(question, heard)
         except Exception:
             log.exception("flag failed")
             return flag, wording.FLAG_FAILED
@@ -106,13 +106,19 @@ class Assistant:
 
     def why(self, question: str) -> list[Step]:
         """The walk through the flag's rules, and what the classifier makes of the question."""
-        return self.specialist.why(question, self.encode(self.index.reader.read(question)))
+        return self.specialist.why(question, self.hear(self.index.reader.read(question)))
 
     def find(self, reading: Reading, vector: Vectors, day: date) -> tuple[Level, tuple[Ranked, ...]]:
         """How sure, and the answers in force on the day, best first."""
         hits = self.index.search(reading, vector)
         answers = self.in_force(hits, day)
         return (self.calibration.level(hits) if answers else Level.NONE), answers
+
+    def hear(self, reading: Reading) -> list[tuple[Reading, Vectors]]:
+        """The question and, if it rambles, its parts, each with its vector."""
+        readings = [reading, *reading.parts]
+        vectors = self.encoder.encode_query([each.words for each in readings])
+        return list(zip(readings, vectors, strict=True))
 
     def encode(self, reading: Reading) -> Vectors:
         """The question's vector, shape (dimension,)."""

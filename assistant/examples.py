@@ -19,10 +19,12 @@ Taken = tuple[Route, Urgency] | None  # None: the volunteer answers
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which chance on there is a flag: of urgency `now`, and of any. Fitted by `make fit`, stored beside this."""
+    """From which chance on there is a flag: of urgency `now` for the question, of any, and of urgency `now` for one
+    part of a rambling question. Fitted by `make fit`, stored beside this."""
 
     now: float
     any: float
+    part: float
 
     @classmethod
     def load(cls, path: Path = THRESHOLDS) -> Self:

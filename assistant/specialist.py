@@ -12,7 +12,7 @@ has seen. Here is how a phrase of a rule is read:
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -21,6 +21,8 @@ from index import Classifier, Reader, Reading, Token, Vectors, is_present_tense,
 from kb import FlagData, FlagRule, Route, RouteCard, Urgency, normalise
 
 from .examples import Taken, Thresholds
+
+Heard = Sequence[tuple[Reading, Vectors]]  # a question and its parts, each with its vector
 
 FAR = 3  # words that may stand between two words of one phrase
 CERTAIN = 0.9  # chance from which the classifier counts although a guard has spoken
@@ -86,10 +88,11 @@ class Flag:
 
 @dataclass(frozen=True)
 class Step:
-    """One line of the walk through the rules: what a rule or a guard did, in words."""
+    """One line of the walk through the rules: what a rule or a guard did, in words; `urgent` if the rule is."""
 
     rule: str
     outcome: str
+    urgent: bool = False
 
 
 class Part:
@@ -201,9 +204,9 @@ class Specialist:
     def names(self) -> list[str]:
         return [rule.name for rule, _, _ in self._rules]
 
-    def flag(self, question: str, vector: Vectors | None = None) -> Flag | None:
-        """The most urgent flag of the question, or None; by the rules alone if its vector is not known (yet)."""
-        fired = [step for step in self._walk(self._reader.read(question), vector) if isinstance(step, Fired)]
+    def flag(self, question: str, heard: Heard = ()) -> Flag | None:
+        """The most urgent flag of the question, or None; by the rules alone if it is not heard (yet)."""
+        fired = [step for step in self._walk(self._reader.read(question), heard) if isinstance(step, Fired)]
         return self._flag(question, fired) if fired else None
 
     def repeated(self, flag: Flag | None, calls: int) -> Flag | None:
@@ -219,20 +222,21 @@ class Specialist:
             return replace(again, also=(flag.card, *(card for card in flag.also if card is not senior)))
         return flag if senior in flag.also else replace(flag, also=(*flag.also, senior))
 
-    def why(self, question: str, vector: Vectors | None = None) -> list[Step]:
+    def why(self, question: str, heard: Heard = ()) -> list[Step]:
         """The walk through the rules: each rule that met its words, and what came of it."""
         reading = self._reader.read(question)
         steps = [Step("прочитано", reading.words)]
-        for step in self._walk(reading, vector):
+        for step in self._walk(reading, heard):
             if isinstance(step, Fired):
                 words = ", ".join(f"«{question[part.start : part.end]}»" for part in step.evidence)
                 step = Step(step.rule, f"сработало на {words}: {step.route}, {step.urgency}")
             steps.append(step)
-        if vector is not None and self.classifier is not None:
-            chances = self.classifier.chances(reading, vector)
+        classifier = self.classifier
+        for part, vector in heard if classifier else ():
+            chances = classifier.chances(part, vector)  # type: ignore[union-attr]
             likely = sorted(chances.items(), key=lambda each: -each[1])[:3]
             said = ", ".join(f"{' '.join(label) if label else 'без флага'} {chance:.2f}" for label, chance in likely)
-            steps.append(Step("на что похоже", said))
+            steps.append(Step(f"на что похоже «{part.words}»", said))
         return steps
 
     def _flag(self, question: str, fired: list[Fired]) -> Flag:
@@ -243,36 +247,42 @@ class Specialist:
         quoted = " … ".join(question[part.start : part.end] for part in first.evidence)
         return Flag(cards[0], first.rule, first.reason, first.evidence, quoted, also)
 
-    def _walk(self, reading: Reading, vector: Vectors | None) -> Iterable[Fired | Step]:
+    def _walk(self, reading: Reading, heard: Heard) -> Iterable[Fired | Step]:
         fired, silenced = [], False
         for step in self._by_rules(reading):
             if isinstance(step, Fired):
                 fired.append(step)
-            else:
-                silenced = True
+            silenced |= isinstance(step, Step) and step.urgent
             yield step
-        if vector is not None and self.classifier is not None:
-            yield from self._by_likeness(self.classifier, reading, vector, fired, silenced)
+        if heard and self.classifier is not None:
+            yield from self._by_likeness(self.classifier, heard, fired, silenced)
 
     def _by_likeness(
-        self, classifier: Classifier[Taken], reading: Reading, vector: Vectors, fired: list[Fired], silenced: bool
+        self, classifier: Classifier[Taken], heard: Heard, fired: list[Fired], silenced: bool
     ) -> Iterable[Fired]:
-        """What the classifier adds: urgency that no rule has seen, or a route where no rule has fired. Words that a
-        guard has set aside («боли в груди нет») look urgent to it as well; it then has to be all but certain."""
-        chances = classifier.chances(reading, vector)
-        now = {label: chance for label, chance in chances.items() if label and label[1] is Urgency.NOW}
+        """What the classifier adds: urgency that no rule has seen, of the question or of a part, or a route where no
+        rule has fired. Words that a guard has set aside («боли в груди нет») look urgent to it as well; it then has to
+        be all but certain."""
+        chances = [classifier.chances(reading, vector) for reading, vector in heard]
+        loudest = max(range(len(heard)), key=lambda part: now_of(chances[part]) / self._bar(part, silenced))
         urgent = any(each.urgency is Urgency.NOW for each in fired)
         label: Taken = None
-        if not urgent and sum(now.values()) >= (CERTAIN if silenced else self.thresholds.now):
-            label = max(now, key=now.__getitem__)
-        elif not fired and 1 - chances.get(None, 0.0) >= (CERTAIN if silenced else self.thresholds.any):
-            label = max((each for each in chances if each and each not in now), key=chances.__getitem__, default=None)
+        (reading, _), likely = heard[0], chances[0]
+        if not urgent and now_of(chances[loudest]) >= self._bar(loudest, silenced):
+            (reading, _), likely = heard[loudest], chances[loudest]
+            label = max((each for each in likely if each and each[1] is Urgency.NOW), key=likely.__getitem__)
+        elif not fired and any_of(likely) >= self.thresholds.any:
+            label = max((each for each in likely if each and each[1] is Urgency.TRANSFER), key=likely.__getitem__)
         if label:
             card = self._data.card(*label)
             words: list[tuple[int, ...]] = [(number,) for number in classifier.telling(reading, label)]
             yield Fired(
                 LIKENESS, f"похоже на звонки, которые принимает {card.who}", *label, _stretches(words, reading.tokens)
             )
+
+    def _bar(self, part: int, silenced: bool) -> float:
+        """Chance from which the question (part 0) or a part of it is urgent."""
+        return CERTAIN if silenced else self.thresholds.part if part else self.thresholds.now
 
     def _by_rules(self, reading: Reading) -> Iterable[Fired | Step]:
         words = Words(reading.tokens)
@@ -281,14 +291,15 @@ class Specialist:
             places = [(phrase, place) for phrase in phrases for place in phrase.find(words)]
             if not places:
                 continue
+            urgent = rule.urgency is Urgency.NOW
             if any(phrase.find(words) for phrase in unless):
-                yield Step(rule.name, "не считается: особый случай этого правила")
+                yield Step(rule.name, "не считается: особый случай этого правила", urgent)
                 continue
             kept: list[tuple[int, ...]] = []
             for phrase, place in places:
                 reason = self._guarded(rule, place, figures, reading.tokens)
                 if reason:
-                    yield Step(rule.name, f"«{phrase.text}» не считается: {reason}")
+                    yield Step(rule.name, f"«{phrase.text}» не считается: {reason}", urgent)
                 else:
                     kept.append(place)
             if kept:
@@ -324,6 +335,16 @@ class Specialist:
     def _any(self, guard: str, tokens: Sequence[Token]) -> bool:
         words = Words(tokens)
         return any(phrase.find(words) for phrase in self._guards[guard])
+
+
+def now_of(chances: Mapping[Taken, float]) -> float:
+    """Chance of any route of urgency `now`."""
+    return sum(chance for taken, chance in chances.items() if taken and taken[1] is Urgency.NOW)
+
+
+def any_of(chances: Mapping[Taken, float]) -> float:
+    """Chance of any route at all."""
+    return 1 - chances.get(None, 0.0)
 
 
 def _stretches(places: list[tuple[int, ...]], tokens: Sequence[Token]) -> tuple[Evidence, ...]:

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -30,6 +31,7 @@ RESULTS = Path(__file__).parent / "results"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- quality table: make measure -->", "<!-- end of quality table -->"
 ROUNDS = 3
+NOTHING = {"value": None}
 
 
 def percentiles(seconds: Iterable[float]) -> dict[str, float]:
@@ -77,9 +79,14 @@ def by_style(items: list[Item]) -> dict[str, Any]:
     }
 
 
-def flag_figures(assistant: Assistant, questions: Sequence[Asked], day: date) -> dict[str, Any]:
+def missed_emergencies(items: Iterable[Item]) -> list[str]:
+    """Emergencies that no urgent flag was raised for."""
+    flags = [(item.question, item.answer.flag) for item in items if item.question.route == Route.EMERGENCY]
+    return [asked.text for asked, flag in flags if flag is None or flag.urgency is not Urgency.NOW]
+
+
+def flag_figures(items: Sequence[Item]) -> dict[str, Any]:
     """Shares of calls by route, style and kind; each record with its 95 % interval."""
-    items = run(assistant, questions, day)
 
     def share(right: Callable[[Item], bool], of: Callable[[Asked], bool]) -> dict[str, Any]:
         counted = Share.of(right(item) for item in items if of(item.question))  # type: ignore[arg-type]
@@ -108,7 +115,7 @@ def flag_figures(assistant: Assistant, questions: Sequence[Asked], day: date) ->
         figures[f"{route}: right route"] = share(on_route, partial(_is_for, route=route))
     for kind in ("ordinary", "hard"):
         figures[f"false flags, {kind} calls"] = share(flagged, lambda asked, kind=kind: asked.category == kind)  # type: ignore[misc]
-    for style in dict.fromkeys(question.style for question in questions):
+    for style in dict.fromkeys(item.question.style for item in items):  # type: ignore[attr-defined]
         figures[f"{style}: flagged"] = share(flagged, lambda asked, style=style: due(asked) and asked.style == style)  # type: ignore[misc]
     return figures
 
@@ -124,6 +131,7 @@ def measure() -> dict[str, Any]:
     day = settings.day(assistant.kb)
     questions = load_questions(Half.JUDGE)
     items = run(assistant, questions, day)
+    calls = {half.value: run(assistant, load_questions(half, FLAGS), day) for half in Half}
     speed = times(settings, assistant, [question.text for question in questions][:150], day)
     ratio = round(speed["ask"]["p50_ms"] / speed["encoder alone"]["p50_ms"], 3)
     return {
@@ -132,7 +140,8 @@ def measure() -> dict[str, Any]:
         "base": {"entries": len(assistant.kb), "phrases": built.phrases, "fingerprint": assistant.kb.fingerprint[:12]},
         "judge": summary(items),
         "hit@1 by style": by_style(items),
-        "flag": {half.value: flag_figures(assistant, load_questions(half, FLAGS), day) for half in Half},
+        "flag": {half: flag_figures(called) for half, called in calls.items()},
+        "missed emergencies": missed_emergencies(chain(*calls.values())),
         "milliseconds": speed,
         "ask_over_encoder_p50": ratio,
     }
@@ -160,9 +169,8 @@ def table(result: dict[str, Any]) -> str:
     flags = result["flag"]
     lines += ["", "| flag | judge half (95 % interval) | fit half |", "|---|---|---|"]
     for name, share in flags["judge"].items():
-        if share["of"] or flags["fit"][name]["of"]:
-            low_high = "–".join(f"{bound:.3f}" for bound in share["interval"])
-            lines.append(f"| {name} | {_share(share)} {low_high} | {_share(flags['fit'][name])} |")
+        low_high = "–".join(f"{bound:.3f}" for bound in share["interval"])
+        lines.append(f"| {name} | {_share(share)}, {low_high} | {_share(flags['fit'].get(name, NOTHING))} |")
     base = result["base"]
     about = f"{base['entries']} entries, {base['phrases']} phrasings, {judge['questions']} questions of the judge half."
     return "\n".join([BEGIN, "", about, "", *lines, "", END])

@@ -1,4 +1,4 @@
-"""The same call as other fingers would have typed it; a flag must hold through all of them (tests/test_flag_gate.py)."""
+"""The same call as other fingers would have typed it: a flag must hold through all (tests/test_flag_gate.py)."""
 
 import random
 import re
@@ -41,7 +41,7 @@ def joined(text: str, rng: random.Random) -> str:
 
 def misspelt(text: str, rng: random.Random) -> str:
     """A letter of one long word lost or two of them swapped."""
-    long = [found for found in re.finditer(r"\w{6,}", text)]
+    long = list(re.finditer(r"\w{6,}", text))
     if not long:
         return text
     found = rng.choice(long)

@@ -33,6 +33,18 @@ def test_chances_add_up_to_one_and_follow_words_and_vector(classifier: Classifie
     assert both["скорая"] > classifier.chances(swallowed, NORTH)["скорая"] > classifier.chances(extend, NORTH)["скорая"]
 
 
+def test_chances_are_those_of_scikit_learn() -> None:
+    labels = ["скорая", "скорая", "врач", None, None, "врач"]
+    readings = [READER.read(call) for call in CALLS]
+    vectors = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+    for some in (labels, [label is None for label in labels]):
+        classifier = Classifier(readings, vectors, some)
+        asked = READER.read("муж проглотил больничный"), np.array([0.5, -1, 0.2], dtype=np.float32)
+        words = classifier._tfidf.transform([asked[0]])
+        expected = classifier._model.predict_proba(classifier._joined(asked[1][None], words))[0]
+        assert list(classifier.chances(*asked).values()) == pytest.approx(list(expected), rel=1e-5)
+
+
 def test_the_telling_words_are_those_of_the_label(classifier: Classifier[str | None]) -> None:
     reading = READER.read("здравствуйте мой сын проглотил монету")
     words = [reading.tokens[number].word for number in classifier.telling(reading, "скорая")]
