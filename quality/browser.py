@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 
 from assistant.answer import Assistant
@@ -42,12 +43,24 @@ def browser(width: int = 1280, height: int = 720, *flags: str) -> Iterator[webdr
     for flag in (*FLAGS, *flags):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
+    driver = _started(options)
     try:
         resize(driver, width, height)
         yield driver
     finally:
         driver.quit()
+
+
+def _started(options: webdriver.ChromeOptions, tries: int = 3) -> webdriver.Chrome:
+    """Chromium, which on a busy machine sometimes gives up on its first start."""
+    for left in reversed(range(tries)):
+        try:
+            return webdriver.Chrome(options, Service(shutil.which("chromedriver")))
+        except WebDriverException:
+            if not left:
+                raise
+            time.sleep(2)
+    raise AssertionError("tries must be at least 1")
 
 
 def resize(driver: webdriver.Chrome, width: int, height: int) -> None:
