@@ -16,7 +16,7 @@ PICTURES = Path(__file__).parent / "screenshots"
 QUESTIONS = {
     "sure": "как продлить больничный",
     "flag": "у мужа температура 39 и он задыхается, как вызвать врача",
-    "between": "prodlit list",
+    "between": "больничный на ребёнка",
     "transfer": "отстранили от работы без прививки",
     "none": "как испечь яблочный пирог",
     "empty": "",
