@@ -19,9 +19,9 @@ from kb import Entry, KnowledgeBase
 
 READING_SPEED = 13  # letters a second, read calmly to a worried person; a figure takes as long as six letters
 READING_SECONDS = 30
-SAME_QUESTION = 0.97  # cosine from which two entries ask the same
-CLEARLY_NEARER = 0.05  # cosine by which a variant must be nearer to another entry to be worth a look
-SAME_MATTER = 0.55  # cosine of two entries' mean phrases, less the mean of all, from which both speak of one thing
+SAME_QUESTION = 0.9  # cosine from which two entries ask the same
+CLEARLY_NEARER = 0.15  # cosine by which a variant must be nearer to another entry to be worth a look
+SAME_MATTER = 0.7  # cosine of two entries' mean phrases, less the mean of all, from which both speak of one thing
 UNITS = frozenset(("день", "сутки", "неделя", "месяц", "год", "час", "минута", "рубль", "процент"))
 
 
