@@ -10,7 +10,7 @@ from index import Calibration, Encoder, Hit, Level, Reading, SearchIndex, Vector
 from kb import Entry, KnowledgeBase
 
 from . import wording
-from .specialist import Flag, Heard, Specialist, Step
+from .specialist import Flag, Heard, Seen, Specialist, Step
 
 log = logging.getLogger(__name__)
 
@@ -73,15 +73,17 @@ class Assistant:
     def _ask(self, question: str, day: date, literally: bool) -> Answer:
         if not question:
             return Answer(question, day, Level.NONE, None, sentence=wording.EMPTY)
-        flag, warning = self.flag(question)
+        seen = self.see(question)
+        flag, warning = self.flag(question, seen)
         if len(question) > wording.LONGEST_QUESTION:
             return Answer(question, day, Level.NONE, flag, sentence=wording.TOO_LONG, warning=warning)
-        reading = self.index.reader.read(question, literally=literally)
+        read = self.index.reader.read
+        reading = seen.reading if seen and not literally else read(question, literally=literally)
         if not any(char.isalpha() for token in reading.tokens for char in token.word):
             return Answer(question, day, Level.NONE, flag, sentence=wording.NO_WORDS, warning=warning)
         try:
             heard = self.hear(reading)
-            flag, warning = self.flag(question, heard)
+            flag, warning = self.flag(question, seen, heard)
             level, answers = self.find(*heard[0], day)
         except Exception:
             log.exception("search failed")
@@ -91,14 +93,23 @@ class Assistant:
         between = between_which(answers) if level is Level.CHECK else ()
         return Answer(question, day, level, flag, answers, sentence, warning, understood, between)
 
-    def flag(self, question: str, heard: Heard = ()) -> tuple[Flag | None, str]:
+    def see(self, question: str) -> Seen | None:
+        """What the flag's rules make of the question; None if they fail."""
+        try:
+            return self.specialist.see(question)
+        except Exception:
+            log.exception("flag failed")
+            return None
+
+    def flag(self, question: str, seen: Seen | None, heard: Heard = ()) -> tuple[Flag | None, str]:
         """The flag, worked out without search, and a warning if that failed. What the rules see shows also if what is
         made of the question's vectors fails."""
+        if seen is None:
+            return None, wording.FLAG_FAILED
         flag = None
         try:
-            flag = self.specialist.flag(question)
-            if heard:
-                flag = self.specialist.flag(question, heard)
+            flag = self.specialist.flag(question, (), seen)
+            flag = self.specialist.flag(question, heard, seen)
         except Exception:
             log.exception("flag failed")
             return flag, wording.FLAG_FAILED

