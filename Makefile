@@ -1,9 +1,10 @@
 # make run: install and open the assistant. make test: install and pass the tests. make check: what CI runs.
 PYTHON ?= python3.11
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 
-.PHONY: run test check format build measure fit finetune screenshots clean
+.PHONY: run test check format build measure fit finetune load scale peers screenshots clean
 
 run: $(VENV)/installed build
 	$(BIN)/assistant serve
@@ -36,6 +37,15 @@ finetune: $(VENV)/installed-dev
 measure: $(VENV)/installed-dev
 	$(BIN)/python -m quality.measure
 
+load: $(VENV)/installed-dev build
+	$(BIN)/python -m quality.load
+
+scale: $(VENV)/installed-dev build
+	$(BIN)/python -m quality.scale
+
+peers: $(PEERS)/installed
+	$(PEERS)/bin/python -m quality.peers
+
 screenshots: $(VENV)/installed-dev
 	$(BIN)/python -m quality.screenshots
 
@@ -51,5 +61,11 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[dev]
 	touch $@
 
+$(PEERS)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(PEERS) || python3 -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .[peers]
+	touch $@
+
 clean:
-	rm -rf $(VENV) var
+	rm -rf $(VENV) $(PEERS) var

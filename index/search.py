@@ -15,12 +15,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain, pairwise
+from typing import Any
 
 import bm25s
 import faiss
 import numpy as np
 import numpy.typing as npt
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.covariance import shrunk_covariance
 
 from kb import KnowledgeBase, normalise
 
@@ -30,7 +31,10 @@ from .text import Reader, Reading
 
 NEAREST = 300  # phrases that dense search returns
 MOST_HITS = 20
-SHRINKAGE = 0.7  # of the covariance within entries towards a sphere
+SHRINKAGE = 0.5  # of the covariance within entries towards a sphere
+TINY = 1e-6  # so that entries of one phrase each have a covariance as well
+MANY = 100_000  # phrases from which an exact search takes longer than the model (quality/scale.py)
+CELLS = 96
 
 Scores = npt.NDArray[np.float32]
 
@@ -119,19 +123,24 @@ class SearchIndex:
         self._entry_terms = [frozenset(chain(*terms[start:end])) for start, end in pairwise(self._bounds)]
         self._by_phrase = _bm25(terms, b=0.5)
         self._by_entry = _bm25([list(chain(*terms[start:end])) for start, end in pairwise(self._bounds)], b=0.75)
-        self._faiss = faiss.IndexFlatIP(vectors.shape[1])
-        self._faiss.add(vectors)
+        self._faiss = _nearest(vectors)
         self._slopes, self._offsets = _discriminant(vectors, owners)
         self._forms: dict[str, list[int]] = {}
         for number, phrase in enumerate(phrases):
             self._forms.setdefault(normalise(phrase.text), []).append(number)
 
+    def vectors(self) -> Vectors:
+        """Of the phrases, shape (phrases, dimension)."""
+        found: Vectors = self._faiss.reconstruct_n(0, len(self.phrases))
+        return found
+
     def dense(self, vector: Vectors) -> Scores:
         """Cosine of every phrase with `vector` (dimension,); shape (phrases,). Those beyond the nearest ones get the
         cosine of the last of them."""
         cosines, numbers = self._faiss.search(vector[None], min(NEAREST, len(self.phrases)))
-        found = np.full(len(self.phrases), cosines[0][-1], dtype=np.float32)
-        found[numbers[0]] = cosines[0]
+        there = numbers[0] >= 0  # an inverted file may find fewer
+        found = np.full(len(self.phrases), cosines[0][there].min(initial=1), dtype=np.float32)
+        found[numbers[0][there]] = cosines[0][there]
         return found
 
     def lexical(self, reading: Reading) -> Scores:
@@ -229,12 +238,25 @@ def _scores(index: bm25s.BM25, terms: list[str], size: int) -> Scores:
 
 def _discriminant(vectors: Vectors, owners: npt.NDArray[np.int_]) -> tuple[Scores, Scores]:
     """Slopes (entries, dimension) and offsets (entries,) of the log-likelihood, every entry equally likely before."""
-    entries = int(owners[-1]) + 1
-    if entries == 1:
-        return np.zeros((1, vectors.shape[1]), dtype=np.float32), np.zeros(1, dtype=np.float32)
-    priors = np.full(entries, 1 / entries)
-    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE, priors=priors).fit(vectors, owners)
-    slopes, offsets = model.coef_, model.intercept_
-    if entries == 2:  # scikit-learn keeps one row, the difference, for two classes
-        slopes, offsets = np.vstack([-slopes, slopes]) / 2, np.concatenate([-offsets, offsets]) / 2
-    return slopes.astype(np.float32), offsets.astype(np.float32)
+    means = np.zeros((int(owners[-1]) + 1, vectors.shape[1]))
+    np.add.at(means, owners, vectors)
+    means /= np.bincount(owners)[:, None]
+    within = vectors - means[owners]
+    covariance = shrunk_covariance(within.T @ within / len(vectors), SHRINKAGE) + TINY * np.eye(vectors.shape[1])
+    slopes = np.linalg.solve(covariance, means.T).T
+    return slopes.astype(np.float32), (-0.5 * (slopes * means).sum(1)).astype(np.float32)
+
+
+def _nearest(vectors: Vectors) -> Any:
+    """The FAISS index of the vectors: exact, or from MANY on an inverted file, which looks through the CELLS cells
+    that are nearest to the question alone."""
+    dimension = vectors.shape[1]
+    if len(vectors) < MANY:
+        index: Any = faiss.IndexFlatIP(dimension)
+    else:
+        cells = int(4 * math.sqrt(len(vectors)))
+        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, cells, faiss.METRIC_INNER_PRODUCT)
+        index.train(vectors)
+        index.nprobe = CELLS
+    index.add(vectors)
+    return index

@@ -1,17 +1,12 @@
-"""How good and how fast: asks the judge half and writes quality/results/measure.json and README's table.
+"""How good and how fast: asks the judge half: `make measure`.
 
 Times are of one run on one machine: compare them with the bare encoder call of the same run, not across machines.
 """
 
-import json
-import platform
-import statistics
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -21,26 +16,16 @@ from rich.console import Console
 from assistant.answer import Assistant
 from assistant.build import open_assistant
 from assistant.coverage import Item, Share, run, summary
-from assistant.settings import ROOT, Settings
-from index import load_encoder, packed_model
+from assistant.settings import Settings
+from index import Level, load_encoder, packed_model
 from kb import Route, Urgency
 
+from .calibration import area_under_risk, calibration_error, coverage_at
 from .questions import FLAGS, Asked, Half, load_questions
+from .report import percentiles, publish, stamp
 
-RESULTS = Path(__file__).parent / "results"
-README = ROOT / "README.md"
-BEGIN, END = "<!-- quality table: make measure -->", "<!-- end of quality table -->"
 ROUNDS = 3
 NOTHING = {"value": None}
-
-
-def percentiles(seconds: Iterable[float]) -> dict[str, float]:
-    """p50 and p95 in milliseconds."""
-    listed = list(seconds)
-    return {
-        "p50_ms": round(statistics.median(listed) * 1e3, 2),
-        "p95_ms": round(float(np.percentile(listed, 95)) * 1e3, 2),
-    }
 
 
 def times(settings: Settings, assistant: Assistant, texts: list[str], day: date) -> dict[str, Any]:
@@ -77,6 +62,38 @@ def by_style(items: list[Item]) -> dict[str, Any]:
         style: summary([item for item in items if item.question.style == style])["hit@1"]  # type: ignore[attr-defined]
         for style in styles
     }
+
+
+def confidence(assistant: Assistant, items: Sequence[Item]) -> dict[str, float]:
+    """How far the chance that the first answer is right can be trusted, over questions with an answer and without."""
+    read = assistant.index.reader.read
+    readings = [read(item.question.text) for item in items]
+    hits = [assistant.index.search(reading, assistant.encode(reading)) for reading in readings]
+    chances = np.array([assistant.calibration.right.of(each) for each in hits])
+    right = np.array([item.rank == 1 for item in items])
+    return {
+        "ECE": round(calibration_error(chances, right), 3),
+        "coverage at 95 % precision": round(coverage_at(0.95, chances, right), 3),
+        "AURC": round(area_under_risk(chances, right), 3),
+    }
+
+
+def refusals(items: Sequence[Item]) -> dict[str, Any]:
+    """What becomes of questions without an answer, far from the base's topics and near them."""
+    figures = {}
+    for name, near in (("far", False), ("near", True)):
+        asked = [item for item in items if item.question.expect == () and item.question.near is near]  # type: ignore[attr-defined]
+        figures[f"{name}: refused"] = Share.of(item.answer.level is Level.NONE for item in asked).record()
+        figures[f"{name}: refused or «check»"] = Share.of(
+            item.answer.level is not Level.SURE for item in asked
+        ).record()
+    return figures
+
+
+def check_in_three(items: Iterable[Item]) -> dict[str, Any]:
+    """Of the questions with an answer that got the level «check»: the right one among the first three."""
+    checked = [item for item in items if item.question.expect and item.answer.level is Level.CHECK]
+    return Share.of(item.rank is not None and item.rank <= 3 for item in checked).record()
 
 
 def missed_emergencies(items: Iterable[Item]) -> list[str]:
@@ -135,20 +152,18 @@ def measure() -> dict[str, Any]:
     speed = times(settings, assistant, [question.text for question in questions][:150], day)
     ratio = round(speed["ask"]["p50_ms"] / speed["encoder alone"]["p50_ms"], 3)
     return {
-        "commit": _git("rev-parse", "--short", "HEAD"),
-        "machine": f"{platform.machine()}, {platform.python_version()}",
+        **stamp(),
         "base": {"entries": len(assistant.kb), "phrases": built.phrases, "fingerprint": assistant.kb.fingerprint[:12]},
         "judge": summary(items),
         "hit@1 by style": by_style(items),
+        "no answer": refusals(items),
+        "check, right among three": check_in_three(items),
+        "confidence": confidence(assistant, items),
         "flag": {half: flag_figures(called) for half, called in calls.items()},
         "missed emergencies": missed_emergencies(chain(*calls.values())),
         "milliseconds": speed,
         "ask_over_encoder_p50": ratio,
     }
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=ROOT, check=False).stdout.strip()
 
 
 def table(result: dict[str, Any]) -> str:
@@ -158,10 +173,11 @@ def table(result: dict[str, Any]) -> str:
     rows.append(("MRR@10", f"{judge['MRR@10']['value']:.3f} ({judge['MRR@10']['of']})"))
     rows += [(f"hit@1, {style}", _share(share)) for style, share in result["hit@1 by style"].items() if share["of"]]
     abstention = judge["abstention"]
-    rows.append(("no answer in the base: refused", _share(abstention["refused"])))
-    rows.append(("no answer in the base: refused or «check»", _share(abstention["not_sure"])))
+    rows += [(f"no answer in the base, {name}", _share(share)) for name, share in result["no answer"].items()]
     rows.append(("answer in the base, refused wrongly", _share(abstention["wrongly_refused"])))
     rows.append(("«sure» and right", _share(abstention["sure_and_right"])))
+    rows.append(("«check» and right among the first three", _share(result["check, right among three"])))
+    rows += [(f"confidence, {name}", f"{value:.3f}") for name, value in result["confidence"].items()]
     for name, of in result["milliseconds"].items():
         rows.append((f"time, {name}", f"p50 {of['p50_ms']} ms, p95 {of['p95_ms']} ms"))
     rows.append(("`ask` over the bare encoder call, p50", f"{result['ask_over_encoder_p50']} ×"))
@@ -173,24 +189,14 @@ def table(result: dict[str, Any]) -> str:
         lines.append(f"| {name} | {_share(share)}, {low_high} | {_share(flags['fit'].get(name, NOTHING))} |")
     base = result["base"]
     about = f"{base['entries']} entries, {base['phrases']} phrasings, {judge['questions']} questions of the judge half."
-    return "\n".join([BEGIN, "", about, "", *lines, "", END])
+    return "\n".join([about, "", *lines])
 
 
 def _share(share: dict[str, Any]) -> str:
     return "-" if share["value"] is None else f"{share['value']:.3f} ({share['count']} of {share['of']})"
 
 
-def write_table(result: dict[str, Any], readme: Path = README) -> None:
-    """Put the table between its two marks in README."""
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    readme.write_text(before + table(result) + after, encoding="utf-8")
-
-
 if __name__ == "__main__":
     result = measure()
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "measure.json").write_text(json.dumps(result, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    write_table(result)
+    publish("measure", result, table(result))
     Console().print_json(data=result)

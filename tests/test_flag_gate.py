@@ -12,9 +12,10 @@ from conftest import DAY
 
 from assistant.coverage import Item, run
 from kb import Route, Urgency, load
-from quality.measure import RESULTS, flag_figures, missed_emergencies
+from quality.measure import flag_figures, missed_emergencies
 from quality.mutations import MUTATIONS
 from quality.questions import FLAGS, Half, load_questions
+from quality.report import RESULTS
 
 COMMITTED = json.loads((RESULTS / "measure.json").read_text(encoding="utf-8"))
 FALSE = "false flags"

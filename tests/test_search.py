@@ -204,3 +204,16 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert monotonic() < deadline
         sleep(0.005)
+
+
+def test_a_big_base_is_searched_by_cells_and_finds_the_same_nearest_phrase(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.random.default_rng(1).normal(size=(900, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    phrases = [Phrase(f"e{number // 3}", f"фраза {number}") for number in range(900)]
+    exact = SearchIndex(phrases, vectors, Reader([]), EVEN).dense(vectors[7])
+    monkeypatch.setattr("index.search.MANY", 500)
+    monkeypatch.setattr("index.search.CELLS", 40)
+    by_cells = SearchIndex(phrases, vectors, Reader([]), EVEN).dense(vectors[7])
+    assert int(np.argmax(by_cells)) == int(np.argmax(exact)) == 7
+    nearest = np.argsort(-exact)[:10]
+    np.testing.assert_allclose(by_cells[nearest], exact[nearest], rtol=1e-5)
