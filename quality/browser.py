@@ -1,5 +1,6 @@
 """A headless Chromium and a running assistant, for the page's tests and the screenshots."""
 
+import gc
 import shutil
 import socket
 import threading
@@ -81,11 +82,24 @@ def free_port() -> int:
 
 
 @contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage is collected inside. A finaliser that imports while Gradio looks for IPython breaks that import on
+    Python 3.11 (cpython issue 91351, mended in 3.12); a test run leaves such finalisers behind."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@contextmanager
 def serving(assistant: Assistant) -> Iterator[str]:
     """The address of the pages, served by a thread of this process."""
     settings = Settings(port=free_port())
-    config = uvicorn.Config(build_app(assistant, settings), settings.host, settings.port, log_level="warning")
-    server = uvicorn.Server(config)
+    with uncollected():
+        app = build_app(assistant, settings)
+    server = uvicorn.Server(uvicorn.Config(app, settings.host, settings.port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
