@@ -73,8 +73,10 @@ def build_assistant(
     return Assistant(kb, index, encoder, calibration, Specialist(kb.flag, reader, learnt(calls))), built
 
 
-def open_assistant(settings: Settings, *, force: bool = False, progress: Progress = unheard) -> tuple[Assistant, Built]:
-    """The assistant that the settings describe. Raises ContentError, ModelError or StoreError."""
-    kb = load(settings.kb)
+def open_assistant(
+    settings: Settings, *, kb: KnowledgeBase | None = None, force: bool = False, progress: Progress = unheard
+) -> tuple[Assistant, Built]:
+    """The assistant that the settings describe, over `kb` or else the content of their folder. Raises ContentError,
+    ModelError or StoreError."""
     store = VectorStore(settings.data / "vectors.npz")
-    return build_assistant(kb, load_encoder(settings.model), store, force=force, progress=progress)
+    return build_assistant(kb or load(settings.kb), load_encoder(settings.model), store, force=force, progress=progress)

@@ -5,21 +5,22 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from index import ModelError, StoreError, VectorStore, encoder_name, phrases_of, stored_vectors
-from kb import ContentError, KnowledgeBase, load
+from index import VectorStore, encoder_name, phrases_of, stored_vectors
+from kb import KnowledgeBase, load
+
+from .cli_keep import register
+from .cli_told import err, out, settings_from, told
 
 if TYPE_CHECKING:
     from .answer import Answer, Assistant
@@ -31,38 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Answers for volunteers of the #МыВместе hotline: ranked answers and a flag for dangerous calls.",
 )
-out = Console()
-err = Console(stderr=True)
+register(app)
 
 AsOf = Annotated[str, typer.Option("--as-of", help="Day to answer for: 2022-01-24, 24.01.2022, edition or today.")]
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Errors that people can mend, as one sentence and exit code 1."""
-    from .coverage import CoverageError
-
-    try:
-        yield
-    except ContentError as error:
-        for problem in error.problems:
-            err.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-    except (ModelError, StoreError, CoverageError, OSError) as error:
-        err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-    except ValidationError as error:
-        for found in error.errors():
-            name = "ASSISTANT_" + "_".join(str(step) for step in found["loc"]).upper()
-            message = f"{name}: {found['msg']}"
-            err.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-
-
-def _settings(**changes: Any) -> "Settings":
-    from .settings import Settings
-
-    return Settings(**{name: value for name, value in changes.items() if value is not None})
 
 
 @contextmanager
@@ -73,6 +45,11 @@ def _bar(title: str) -> Iterator[Progress]:
         yield bar
 
 
+def _on(bar: Progress) -> Callable[[int, int], None]:
+    """Moves the bar."""
+    return lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
+
+
 def _open(settings: "Settings", *, force: bool = False) -> "Assistant":
     from .build import open_assistant
 
@@ -81,7 +58,7 @@ def _open(settings: "Settings", *, force: bool = False) -> "Assistant":
         assistant, built = open_assistant(
             settings,
             force=force,
-            progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
+            progress=_on(bar),
         )
     if built.encoded:
         err.print(f"{len(assistant.kb)} entries, {built.phrases} phrases, {built.encoded} encoded -> {built.path}")
@@ -101,23 +78,30 @@ def _day(assistant: "Assistant", settings: "Settings", as_of: str) -> date:
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; only loopback for now.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; beyond loopback once there is an account.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Open the assistant in the browser."""
-    with _told():
-        settings = _settings(host=host, port=port)
+    with told():
+        settings = settings_from(host=host, port=port)
         _refuse_if_taken(settings)
+        _quiet()
+        # The model on one core, the pages on the others: its threads wait for each other by spinning, and where
+        # volunteers keep all cores busy one question in twenty then takes ten times as long.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        from .service import open_service
         from .web import serve as serve_pages
 
-        assistant = _open(settings)
-        out.print(f"http://{settings.host}:{settings.port}", style="bold")
-        serve_pages(assistant, settings)
+        with ExitStack() as stack:
+            with _bar("encoding phrases") as bar:
+                service = stack.enter_context(open_service(settings, progress=_on(bar)))
+            out.print(f"http://{settings.host}:{settings.port}", style="bold")
+            serve_pages(service)
 
 
 def _refuse_if_taken(settings: "Settings") -> None:
-    if settings.host not in ("127.0.0.1", "localhost", "::1"):
-        raise OSError(f"{settings.host} is not a loopback address; without accounts the assistant opens on 127.0.0.1")
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -138,10 +122,10 @@ def check(
     warnings: Annotated[bool, typer.Option(help="List the warnings too.")] = True,
 ) -> None:
     """Check the content: every problem with its place; exit code 1 if there are errors."""
-    with _told():
+    with told():
         from .checks import Material, Severity, counted, findings
 
-        settings = _settings(kb=folder)
+        settings = settings_from(kb=folder)
         kb = load(settings.kb)
         phrases = phrases_of(kb)
         store = VectorStore(settings.data / "vectors.npz")
@@ -178,8 +162,8 @@ def _topics_table(kb: KnowledgeBase) -> Table:
 @app.command()
 def build(force: Annotated[bool, typer.Option("--force", help="Encode every phrase anew.")] = False) -> None:
     """Build the index: encode the phrases that are new or changed."""
-    with _told():
-        assistant = _open(_settings(), force=force)
+    with told():
+        assistant = _open(settings_from(), force=force)
         out.print(f"index ready: {len(assistant.index.phrases)} phrases of {len(assistant.kb)} entries")
 
 
@@ -191,9 +175,9 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Answer one question."""
-    with _told():
+    with told():
         question = question.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        settings = _settings(as_of=as_of or None)
+        settings = settings_from(as_of=as_of or None)
         assistant = _open(settings)
         answer = assistant.ask(question, settings.day(assistant.kb))
         if as_json:
@@ -233,11 +217,11 @@ def coverage(
     as_of: AsOf = "",
 ) -> None:
     """Ask a file of questions and show how well the base answers them."""
-    with _told():
+    with told():
         from .coverage import read_questions, run, summary
 
         questions = read_questions(file)
-        settings = _settings(as_of=as_of or None)
+        settings = settings_from(as_of=as_of or None)
         assistant = _open(settings)
         with _bar("asking") as bar:
             bar.update(bar.task_ids[0], total=len(questions))

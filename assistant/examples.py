@@ -1,7 +1,8 @@
 """What the assistant learns from at start: calls with who takes them, questions with whether the base answers them.
 
 A new example (kb/flag/examples.yaml) counts at the next start. Calls that the volunteer answers are the base's own
-questions and those it has no answer to; phrasings of an entry that may itself need a specialist teach nothing.
+questions and those near them; phrasings of an entry that may itself need a specialist teach nothing. What is far from
+the base's topics goes to the shift senior, as the policy says.
 """
 
 import json
@@ -19,12 +20,17 @@ Taken = tuple[Route, Urgency] | None  # None: the volunteer answers
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which chance on there is a flag: of urgency `now` for the question, of any, and of urgency `now` for one
-    part of a rambling question. Fitted by `make fit`, stored beside this."""
+    """Chances. From these on there is a flag: `now` of urgency now for the question, `part` for one part of a rambling
+    one, `silenced` for either after a guard has spoken, `among` for a call that is flagged anyway; `any` of any
+    urgency. Below `doubt` of any flag at all, a rule that is not urgent does not count. Fitted by `make fit`, stored
+    beside this."""
 
     now: float
-    any: float
     part: float
+    silenced: float
+    among: float
+    any: float
+    doubt: float
 
     @classmethod
     def load(cls, path: Path = THRESHOLDS) -> Self:
@@ -67,6 +73,7 @@ def examples_of(kb: KnowledgeBase) -> Iterator[tuple[str, Taken]]:
         yield rule.example, (rule.route, rule.urgency)
     for entry in kb:
         if not entry.specialist:
-            yield from ((question, None) for question in heard(entry))
+            yield from ((question, None) for question in (entry.question, *entry.variants))
     for elsewhere in kb.elsewhere:
-        yield from ((question, None) for question in elsewhere.questions)
+        taken = None if elsewhere.near else (Route.SENIOR, Urgency.TRANSFER)  # far from the base: nothing to answer
+        yield from ((question, taken) for question in elsewhere.questions)

@@ -25,7 +25,6 @@ from .examples import Taken, Thresholds
 Heard = Sequence[tuple[Reading, Vectors]]  # a question and its parts, each with its vector
 
 FAR = 3  # words that may stand between two words of one phrase
-CERTAIN = 0.9  # chance from which the classifier counts although a guard has spoken
 LIKENESS = "похоже на такие звонки"
 REPEATED = "повторный звонок"
 PAST_REACH = 6  # words around a symptom in which «полгода назад» makes it a past one
@@ -247,8 +246,7 @@ class Specialist:
     def flag(self, question: str, heard: Heard = (), seen: Seen | None = None) -> Flag | None:
         """The most urgent flag of the question, or None; by the rules alone if it is not heard (yet). `seen`: what the
         rules made of it, if that is known."""
-        seen = seen or self.see(question)
-        fired = [*seen.fired, *self._by_likeness(heard, seen)]
+        fired = [step for step in self._weighed(heard, seen or self.see(question)) if isinstance(step, Fired)]
         return self._flag(question, fired) if fired else None
 
     def repeated(self, flag: Flag | None, calls: int) -> Flag | None:
@@ -268,7 +266,7 @@ class Specialist:
         """The walk through the rules: each rule that met its words, and what came of it."""
         seen = self.see(question)
         steps = [Step("прочитано", seen.reading.words)]
-        for step in (*seen.steps, *self._by_likeness(heard, seen)):
+        for step in self._weighed(heard, seen):
             if isinstance(step, Fired):
                 words = ", ".join(f"«{question[part.start : part.end]}»" for part in step.evidence)
                 step = Step(step.rule, f"сработало на {words}: {step.route}, {step.urgency}")
@@ -289,33 +287,57 @@ class Specialist:
         quoted = " … ".join(question[part.start : part.end] for part in first.evidence)
         return Flag(cards[0], first.rule, first.reason, first.evidence, quoted, also)
 
-    def _by_likeness(self, heard: Heard, seen: Seen) -> Iterable[Fired]:
-        """What the classifier adds: urgency that no rule has seen, of the question or of a part, or a route where no
-        rule has fired. Words that a guard has set aside («боли в груди нет») look urgent to it as well; it then has to
-        be all but certain."""
-        classifier, fired, silenced = self.classifier, seen.fired, seen.silenced
-        if classifier is None or not heard:
-            return
-        chances = [classifier.chances(reading, vector) for reading, vector in heard]
-        loudest = max(range(len(heard)), key=lambda part: now_of(chances[part]) / self._bar(part, silenced))
+    def _weighed(self, heard: Heard, seen: Seen) -> Iterable[Fired | Step]:
+        """The walk of the rules, and what the classifier makes of it and adds to it."""
+        if self.classifier is None or not heard:
+            return seen.steps
+        chances = [self.classifier.chances(reading, vector) for reading, vector in heard]
+        return self.weigh(seen, chances, [reading for reading, _ in heard])
+
+    def weigh(
+        self, seen: Seen, chances: Sequence[Mapping[Taken, float]], readings: Sequence[Reading] = ()
+    ) -> Iterable[Fired | Step]:
+        """The same with the `chances` of the question and of its parts, whose `readings` tell the words."""
+        ordinary = max(map(any_of, chances)) < self.thresholds.doubt
+        fired = []
+        for step in seen.steps:
+            if isinstance(step, Fired) and step.urgency is Urgency.TRANSFER and ordinary:
+                step = Step(step.rule, "не считается: похоже на обычный вопрос")
+            if isinstance(step, Fired):
+                fired.append(step)
+            yield step
+        found = self._by_likeness(chances, fired, seen.silenced)
+        if found:
+            part, label = found
+            yield self._likened(readings[part] if readings else seen.reading, label)
+
+    def _by_likeness(
+        self, chances: Sequence[Mapping[Taken, float]], fired: Sequence[Fired], silenced: bool
+    ) -> tuple[int, Taken] | None:
+        """Which part of the question sounds like whose calls: urgency that no rule has seen, or a route where no rule
+        has fired. Words that a guard has set aside («боли в груди нет») look urgent as well; then more is asked."""
         urgent = any(each.urgency is Urgency.NOW for each in fired)
-        label: Taken = None
-        (reading, _), likely = heard[0], chances[0]
+        loudest = max(range(len(chances)), key=lambda part: now_of(chances[part]) / self._bar(part, silenced))
         if not urgent and now_of(chances[loudest]) >= self._bar(loudest, silenced):
-            (reading, _), likely = heard[loudest], chances[loudest]
-            label = max((each for each in likely if each and each[1] is Urgency.NOW), key=likely.__getitem__)
-        elif not fired and any_of(likely) >= self.thresholds.any:
-            label = max((each for each in likely if each and each[1] is Urgency.TRANSFER), key=likely.__getitem__)
-        if label:
-            card = self._data.card(*label)
-            words: list[tuple[int, ...]] = [(number,) for number in classifier.telling(reading, label)]
-            yield Fired(
-                LIKENESS, f"похоже на звонки, которые принимает {card.who}", *label, _stretches(words, reading.tokens)
-            )
+            return loudest, likeliest(chances[loudest], Urgency.NOW)
+        flagged = bool(fired) or any_of(chances[0]) >= self.thresholds.any
+        if flagged and not urgent and not silenced and now_of(chances[0]) >= self.thresholds.among:
+            return 0, likeliest(chances[0], Urgency.NOW)  # it is handed over anyway: then rather too fast
+        if flagged and not fired:
+            return 0, likeliest(chances[0], Urgency.TRANSFER)
+        return None
+
+    def _likened(self, reading: Reading, label: Taken) -> Fired:
+        assert self.classifier is not None
+        assert label is not None
+        words: list[tuple[int, ...]] = [(number,) for number in self.classifier.telling(reading, label)]
+        who = self._data.card(*label).who
+        reason = f"Похоже на звонки, которые принимает {who[0].lower()}{who[1:]}"
+        return Fired(LIKENESS, reason, *label, _stretches(words, reading.tokens))
 
     def _bar(self, part: int, silenced: bool) -> float:
         """Chance from which the question (part 0) or a part of it is urgent."""
-        return CERTAIN if silenced else self.thresholds.part if part else self.thresholds.now
+        return self.thresholds.silenced if silenced else self.thresholds.part if part else self.thresholds.now
 
     def _by_rules(self, reading: Reading) -> Iterable[Fired | Step]:
         words = Words(reading.tokens)
@@ -351,7 +373,7 @@ class Specialist:
             return "отрицание"
         around = tokens[max(0, place[0] - PAST_REACH) : place[-1] + 1 + PAST_REACH]
         happening = any(is_present_tense(tokens[number].word) for number in place)
-        if not happening and self._any("past", around) and not self._any("present", tokens):
+        if not happening and self._any("past", around) and not self._any("present", around):
             return "прошлое, угрозы сейчас нет"
         return ""
 
@@ -372,6 +394,11 @@ class Specialist:
 def now_of(chances: Mapping[Taken, float]) -> float:
     """Chance of any route of urgency `now`."""
     return sum(chance for taken, chance in chances.items() if taken and taken[1] is Urgency.NOW)
+
+
+def likeliest(chances: Mapping[Taken, float], urgency: Urgency) -> Taken:
+    """The likeliest route of this urgency."""
+    return max((taken for taken in chances if taken and taken[1] is urgency), key=chances.__getitem__)
 
 
 def any_of(chances: Mapping[Taken, float]) -> float:

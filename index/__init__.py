@@ -5,7 +5,7 @@ from .confidence import Calibration, Level, load_calibration
 from .encoder import BUNDLED, Encoder, ModelError, Vectors, encoder_name, load_encoder, packed_model, untuned_file
 from .search import Hit, Phrase, SearchIndex, phrases_of
 from .store import Built, Progress, StoreError, VectorStore, stored_vectors, unheard, vectors_for
-from .text import Reader, Reading, Token, is_present_tense, is_russian, lemmas, split
+from .text import Parse, Reader, Reading, Token, is_present_tense, is_russian, lemmas, parses, split
 
 __all__ = [
     "BUNDLED",
@@ -16,6 +16,7 @@ __all__ = [
     "Hit",
     "Level",
     "ModelError",
+    "Parse",
     "Phrase",
     "Progress",
     "Reader",
@@ -32,6 +33,7 @@ __all__ = [
     "load_calibration",
     "load_encoder",
     "packed_model",
+    "parses",
     "phrases_of",
     "split",
     "stored_vectors",

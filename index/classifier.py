@@ -1,6 +1,7 @@
-"""What a question sounds like: a linear classifier over its vector and its words, learned from examples at start.
+"""What a question sounds like: learned from examples at start, by a linear classifier and by the nearest examples.
 
-The words see what the vector blurs (a rare name, a negation beside a symptom), the vector what was said in other words.
+The words see what the vector blurs (a rare name, a negation beside a symptom), the vector what was said in other words;
+the nearest examples see what no straight line parts: an ordinary question among dangerous ones of the same words.
 """
 
 import math
@@ -19,8 +20,9 @@ from sklearn.linear_model import LogisticRegression
 from .encoder import Vectors
 from .text import Reading
 
-WORDS = 0.5  # weight of the words beside the vector
-STRENGTH = 30.0  # inverse of the penalty on the weights
+WORDS = 1.0  # weight of the words beside the vector
+STRENGTH = 10.0  # inverse of the penalty on the weights
+NEAREST, NEARNESS = 3, 40.0  # examples of each label whose cosines count, and the weight of their mean in the logits
 SAYS_SOMETHING = 3  # letters of a word that can be telling
 TELLING = 3  # words that are named as telling
 
@@ -28,7 +30,8 @@ Label = TypeVar("Label", bound=Hashable)
 
 
 class Classifier(Generic[Label]):
-    """Multinomial logistic regression over unit vectors (centred) and tf-idf of lemmas and pairs of neighbours."""
+    """Multinomial logistic regression over unit vectors (centred) and tf-idf of lemmas and pairs of neighbours; to its
+    logits comes the mean cosine of the NEAREST examples of each label."""
 
     def __init__(self, readings: Sequence[Reading], vectors: Vectors, labels: Sequence[Label]) -> None:
         """`vectors` of the calls, shape (calls, dimension)."""
@@ -37,6 +40,9 @@ class Classifier(Generic[Label]):
         self._tfidf = TfidfVectorizer(analyzer=features_of, min_df=2, sublinear_tf=True)
         words = self._tfidf.fit_transform(readings)
         self._centre = vectors.mean(0)
+        order = np.argsort([numbers[label] for label in labels], kind="stable")
+        self._examples = np.ascontiguousarray(vectors[order])
+        self._starts = [0, *np.cumsum([labels.count(label) for label in self.labels])]
         self._model = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-3, class_weight="balanced")
         self._model.fit(self._joined(vectors, words), [numbers[label] for label in labels])
 
@@ -51,6 +57,7 @@ class Classifier(Generic[Label]):
             logits += WORDS * (slopes[:, [dimension + number for number in numbers]] @ values)
         if len(self.labels) == 2:  # one row, of the second
             logits = np.array([0.0, logits[0]])
+        logits = logits + NEARNESS * self._nearness(vector)
         return dict(zip(self.labels, map(float, softmax(logits)), strict=True))
 
     def telling(self, reading: Reading, label: Label) -> list[int]:
@@ -60,14 +67,21 @@ class Classifier(Generic[Label]):
         if len(self.labels) == 2:  # scikit-learn keeps one row, of the second
             slopes = np.vstack([-slopes, slopes])
         weights = slopes[number][-len(vocabulary) :]
+        carries = set(reading.terms)  # no filler
         says = [
             max((weights[vocabulary[lemma]] for lemma in token.lemmas if lemma in vocabulary), default=0.0)
-            if len(token.word) >= SAYS_SOMETHING
+            if len(token.word) >= SAYS_SOMETHING and not carries.isdisjoint(token.lemmas)
             else 0.0
             for token in reading.tokens
         ]
         best = [int(number) for number in np.argsort(says)[::-1][:TELLING] if says[number] > 0]
         return sorted(best) or list(range(len(reading.tokens)))
+
+    def _nearness(self, vector: Vectors) -> npt.NDArray[np.float64]:
+        """Mean cosine of the nearest examples of each label, shape (labels,)."""
+        cosines = self._examples @ vector
+        of_label = [cosines[start:end] for start, end in pairwise(self._starts)]
+        return np.array([np.partition(each, -min(NEAREST, len(each)))[-NEAREST:].mean() for each in of_label])
 
     def _words(self, reading: Reading) -> tuple[list[int], npt.NDArray[np.float64]]:
         """The question's row of the tf-idf matrix: columns and values."""

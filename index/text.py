@@ -154,6 +154,19 @@ def is_present_tense(word: str) -> bool:
     return bool(_CYRILLIC.fullmatch(word)) and any(parse.tag.tense == "pres" for parse in _morph().parse(word))
 
 
+@dataclass(frozen=True)
+class Parse:
+    """One way to read a word: its grammemes («NOUN», «Name», ...), and if the dictionary has it so."""
+
+    grammemes: frozenset[str]
+    known: bool
+
+
+def parses(word: str) -> tuple[Parse, ...]:
+    """All ways to read a lower-case word, the most probable first. For grammemes see OpenCorpora."""
+    return tuple(Parse(frozenset(parse.tag.grammemes), bool(parse.is_known)) for parse in _morph().parse(word))
+
+
 def from_layout(text: str) -> str:
     """What was meant by Russian typed with the Latin keyboard layout on."""
     return text.translate(_TO_RUSSIAN)

@@ -15,6 +15,7 @@ from .schema import Entry, normalise
 
 HERE = Path(__file__).parent
 CONTENT = HERE / "content"
+DEEPEST = 50  # levels of lists in lists
 
 Model = TypeVar("Model", bound=BaseModel)
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -77,7 +78,9 @@ def read_yaml(path: Path) -> Any:
 
 def _read(path: Path) -> tuple[Any, yaml.Node | None]:
     try:
-        loader = _Loader(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _refuse_deep(path, text)
+        loader = _Loader(text)
         try:
             node = loader.get_single_node()
             return (None if node is None else loader.construct_document(node)), node
@@ -91,6 +94,20 @@ def _read(path: Path) -> tuple[Any, yaml.Node | None]:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error)
         raise ContentError([Problem(str(path), mark.line + 1 if mark else 1, f"broken YAML: {what}")]) from error
+
+
+def _refuse_deep(path: Path, text: str) -> None:
+    """The loader builds what is nested by recursion in C, which has no limit of its own: too deep, and the process is
+    gone."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise ContentError([Problem(str(path), line, f"nested deeper than {DEEPEST} levels; this is no content")])
 
 
 def _records(path: Path, problems: list[Problem]) -> list[_Located]:

@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import uvicorn
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.chrome.service import Service as Driver
 
-from assistant.answer import Assistant
-from assistant.settings import Settings
+from assistant.service import Service
 from assistant.web import build_app
 
 FLAGS = (
@@ -56,7 +56,7 @@ def _started(options: webdriver.ChromeOptions, tries: int = 3) -> webdriver.Chro
     """Chromium, which on a busy machine sometimes gives up on its first start."""
     for left in reversed(range(tries)):
         try:
-            return webdriver.Chrome(options, Service(shutil.which("chromedriver")))
+            return webdriver.Chrome(options, Driver(shutil.which("chromedriver")))
         except WebDriverException:
             if not left:
                 raise
@@ -94,11 +94,11 @@ def uncollected() -> Iterator[None]:
 
 
 @contextmanager
-def serving(assistant: Assistant) -> Iterator[str]:
-    """The address of the pages, served by a thread of this process."""
-    settings = Settings(port=free_port())
+def serving(service: Service) -> Iterator[str]:
+    """The address of the pages, served by a thread of this process on any free port."""
+    settings = service.settings.model_copy(update={"port": free_port()})
     with uncollected():
-        app = build_app(assistant, settings)
+        app = build_app(replace(service, settings=settings))
     server = uvicorn.Server(uvicorn.Config(app, settings.host, settings.port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

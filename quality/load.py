@@ -3,10 +3,11 @@
 The server is a process of its own, started as users start it; this one plays the volunteers beside it on the same
 cores. Each thinks, types one question and waits for its answer. `new` questions are as nobody has typed them before (a
 word left out, two exchanged); `repeated` ones are COMMON that come again and again, as on a day when everybody asks
-the same.
+the same. Every question is logged, as that of a call is.
 """
 
 import asyncio
+import os
 import random
 import socket
 import subprocess
@@ -14,8 +15,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from time import monotonic, perf_counter, sleep
 from typing import Annotated, Any
+from uuid import UUID
 
 import aiohttp
 import psutil
@@ -47,12 +50,14 @@ def served() -> Iterator[tuple[str, psutil.Process]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-c", "from assistant.cli import app; app()", "serve", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            _wait_for(port, process)
-            yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
-        finally:
-            process.terminate()
+    with TemporaryDirectory() as folder:
+        environment = {**os.environ, "ASSISTANT_DATABASE_URL": f"sqlite:///{folder}/assistant.db"}
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
+            try:
+                _wait_for(port, process)
+                yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
+            finally:
+                process.terminate()
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -87,8 +92,10 @@ async def volunteer(
     rng: random.Random, until: float, seen: Seen, counts_from: float,
 ) -> None:  # fmt: skip
     await asyncio.sleep(rng.random() * think)
+    call = str(UUID(int=rng.getrandbits(128), version=4))
     while monotonic() < until:
         data = {"text": next(questions), "day": "", "calls": "1", "literally": False}
+        data |= {"settled": True, "call": call, "key": str(UUID(int=rng.getrandbits(128), version=4))}
         start = perf_counter()
         try:
             async with session.post(f"{address}/gradio_api/component_server", json={**body, "data": data}) as response:
@@ -114,7 +121,9 @@ async def shift(address: str, think: float, seconds: float, new: bool, volunteer
     common = rng.sample(pool, COMMON)
     seen, stream = Seen(), questions()
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(PATIENCE_S)) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, headers={"Sec-Fetch-Site": "same-origin"}, timeout=aiohttp.ClientTimeout(PATIENCE_S)
+    ) as session:
         body = await page(session, address)
         start = monotonic() + WARM_UP_S
         await asyncio.gather(

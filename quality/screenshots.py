@@ -2,12 +2,14 @@
 
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from assistant.build import open_assistant
+from assistant.service import open_service
 from assistant.settings import Settings
 
 from .browser import browser, mood, resize, serving
@@ -33,8 +35,12 @@ def wait_for_answer(driver: WebDriver, question: str) -> None:
 def take() -> None:
     """Every question in every view."""
     PICTURES.mkdir(exist_ok=True)
-    assistant, _ = open_assistant(Settings())
-    with serving(assistant) as address, browser() as driver:
+    with (
+        TemporaryDirectory() as folder,
+        open_service(Settings(database_url=f"sqlite:///{folder}/assistant.db")) as service,
+        serving(service) as address,
+        browser() as driver,
+    ):
         for view, (colours, width, height) in VIEWS.items():
             mood(driver, colours)
             resize(driver, width, height)
@@ -46,6 +52,13 @@ def take() -> None:
                     wait_for_answer(driver, question)
                 time.sleep(0.3)
                 driver.save_screenshot(str(PICTURES / f"{name}-{view}.png"))
+                ActionChains(driver).key_down(Keys.ALT).send_keys("n").key_up(Keys.ALT).perform()  # the next call
+                time.sleep(1)
+            driver.add_cookie({"name": "assistant_role", "value": "senior"})
+            driver.get(f"{address}/shift")
+            time.sleep(1)
+            driver.save_screenshot(str(PICTURES / f"shift-{view}.png"))
+            driver.delete_all_cookies()
 
 
 if __name__ == "__main__":

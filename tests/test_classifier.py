@@ -5,6 +5,7 @@ import pytest
 
 from assistant.examples import examples_of, heard, known_or_not
 from index import Classifier, Reader
+from index.classifier import NEAREST, NEARNESS
 from kb import Route, Urgency, load
 
 CALLS = {
@@ -33,7 +34,7 @@ def test_chances_add_up_to_one_and_follow_words_and_vector(classifier: Classifie
     assert both["скорая"] > classifier.chances(swallowed, NORTH)["скорая"] > classifier.chances(extend, NORTH)["скорая"]
 
 
-def test_chances_are_those_of_scikit_learn() -> None:
+def test_chances_are_those_of_scikit_learn_times_those_of_the_nearest_examples() -> None:
     labels = ["скорая", "скорая", "врач", None, None, "врач"]
     readings = [READER.read(call) for call in CALLS]
     vectors = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
@@ -41,7 +42,14 @@ def test_chances_are_those_of_scikit_learn() -> None:
         classifier = Classifier(readings, vectors, some)
         asked = READER.read("муж проглотил больничный"), np.array([0.5, -1, 0.2], dtype=np.float32)
         words = classifier._tfidf.transform([asked[0]])
-        expected = classifier._model.predict_proba(classifier._joined(asked[1][None], words))[0]
+        by_line = classifier._model.predict_proba(classifier._joined(asked[1][None], words))[0]
+        cosines = {
+            label: sorted(v @ asked[1] for v, each in zip(vectors, some, strict=True) if each == label)
+            for label in some
+        }
+        nearest = np.array([np.mean(cosines[label][-NEAREST:]) for label in classifier.labels])
+        expected = by_line * np.exp(NEARNESS * (nearest - nearest.max()))
+        expected /= expected.sum()
         assert list(classifier.chances(*asked).values()) == pytest.approx(list(expected), rel=1e-5)
 
 

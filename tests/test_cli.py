@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from conftest import entry
+from typer.models import CommandInfo, TyperInfo
 
+from assistant.cli import app
 from kb import dump_entries
 
 BIN = Path(sys.executable).parent / "assistant"
@@ -21,11 +22,36 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "build", "ask", "coverage"])
-def test_every_command_has_help(command: str) -> None:
-    done = run(command, "--help")
-    assert done.returncode == 0
-    assert "Usage" in done.stdout
+def test_every_command_has_help() -> None:
+    commands = [*app.registered_commands, *(c for group in app.registered_groups for c in _of(group))]
+    assert len(commands) > 15
+    assert all(command.callback and command.callback.__doc__ for command in commands)
+    assert "Usage" in run("--help").stdout
+
+
+def _of(group: TyperInfo) -> list[CommandInfo]:
+    assert group.typer_instance
+    return group.typer_instance.registered_commands
+
+
+def test_accounts_base_backup_and_audit_by_command(tmp_path: Path) -> None:
+    at = {"ASSISTANT_DATABASE_URL": f"sqlite:///{tmp_path}/a.db"}
+    added = run("user", "add", "anna", "--role", "editor", **at)
+    assert added.returncode == 0, added.stderr
+    name, password = added.stdout.strip().split(": ")
+    assert (name, len(password) >= 10) == ("anna", True)
+    assert "not a role" in run("user", "add", "oleg", "--role", "boss", **at).stderr
+    assert "editor" in run("user", "list", **at).stdout
+    assert "317 entries" in run("kb", "export", str(tmp_path / "base"), **at).stdout
+    assert "317 unchanged; nothing published" in run("kb", "import", str(tmp_path / "base"), "--publish", **at).stdout
+    assert run("backup", str(tmp_path / "b.gz"), **at).returncode == 0
+    assert run("user", "disable", "anna", **at).returncode == 0
+    assert "disabled" in run("user", "list", **at).stdout
+    assert run("restore", str(tmp_path / "b.gz"), **at).returncode == 0
+    assert "disabled" not in run("user", "list", **at).stdout
+    audit = run("audit", **at).stdout
+    assert "account.add" in audit
+    assert password not in audit
 
 
 def test_help_and_check_do_not_load_torch() -> None:
@@ -89,8 +115,9 @@ class TestFaultsAreOneSentenceAndExitCodeOne:
             port = str(taken.getsockname()[1])
             self.one_sentence(run("serve", "--port", port), f"port {port}", "--port 7861")
 
-    def test_an_address_that_others_can_reach(self) -> None:
-        self.one_sentence(run("serve", "--host", "0.0.0.0"), "not a loopback address")
+    def test_an_address_that_others_can_reach_while_nobody_has_an_account(self, tmp_path: Path) -> None:
+        done = run("serve", "--host", "0.0.0.0", ASSISTANT_DATABASE_URL=f"sqlite:///{tmp_path}/a.db")
+        self.one_sentence(done, "nobody has an account", "assistant user add")
 
     def test_an_index_of_another_model(self, tmp_path: Path) -> None:
         import numpy as np

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kb import CONTENT, ContentError, Entry, dump_entries, load, load_entries, normalise
+from kb import CONTENT, ContentError, Entry, dump_entries, load, load_entries, normalise, read_yaml
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -138,3 +138,11 @@ def test_the_fingerprint_follows_the_content_and_not_its_order() -> None:
     assert base_of(first, second).fingerprint == base_of(second, first).fingerprint
     changed: Entry = entry("b", say="Иначе.")
     assert base_of(first, second).fingerprint != base_of(first, changed).fingerprint
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000])
+def test_what_is_nested_without_end_is_refused_and_does_not_end_the_process(tmp_path: Path, nested: str) -> None:
+    file = tmp_path / "deep.yaml"
+    file.write_text(nested, encoding="utf-8")
+    with pytest.raises(ContentError, match="nested deeper"):
+        read_yaml(file)

@@ -4,14 +4,18 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import DAY, entry, tiny_assistant
+from conftest import DAY, entry, service_of, tiny_assistant
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from assistant.answer import Assistant
+from assistant.live import Live
+from assistant.service import now
 from assistant.web.volunteer import on_ask, render_answer, render_empty
 from quality.browser import browser, chromium_is_here, mood, resize, serving
 from quality.screenshots import wait_for_answer
@@ -21,9 +25,11 @@ needs_chromium = pytest.mark.skipif(not chromium_is_here(), reason="Chromium is 
 
 
 @pytest.fixture(scope="module")
-def address(shipped) -> Iterator[str]:  # type: ignore[no-untyped-def]
-    with serving(shipped) as url:
+def address(shipped: Assistant, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    service = service_of(tmp_path_factory.mktemp("page"))
+    with serving(replace(service, live=Live(shipped, 1, service.database))) as url:
         yield url
+    service.log.close()
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +41,17 @@ def chrome() -> Iterator[Chrome]:
 @pytest.fixture
 def page(chrome: Chrome, address: str) -> Chrome:
     resize(chrome, 1280, 720)
+    forget_calls(chrome, address)
     chrome.get(address)
     WebDriverWait(chrome, 60).until(lambda page: page.find_elements(By.ID, "question"))
     WebDriverWait(chrome, 10).until(lambda page: page.switch_to.active_element.get_attribute("id") == "question")
     return chrome
+
+
+def forget_calls(chrome: Chrome, address: str) -> None:
+    """The page would go on with the call of the test before."""
+    chrome.get("about:blank")
+    chrome.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": address, "storageTypes": "local_storage"})
 
 
 def type_in(page: Chrome, text: str) -> None:
@@ -183,6 +196,7 @@ class TestInTheBrowser:
     @pytest.mark.parametrize("colours", ["light", "dark"])
     def test_every_text_has_the_contrast_of_wcag_aa(self, chrome: Chrome, address: str, colours: str) -> None:
         mood(chrome, colours)
+        forget_calls(chrome, address)
         chrome.get(address)
         WebDriverWait(chrome, 60).until(lambda page: page.find_elements(By.ID, "question"))
         assert (chrome.execute_script("return document.body.classList.contains('dark')")) is (colours == "dark")
@@ -235,15 +249,16 @@ class TestWithoutABrowser:
         assert "<img" not in html
         assert html.count("&lt;img") >= 6
 
-    def test_an_empty_field_shows_the_empty_state(self) -> None:
-        assert on_ask(tiny_assistant(entry()), {"text": "  ", "day": "2022-01-24"}, DAY) == render_empty()
+    def test_an_empty_field_shows_the_empty_state(self, tmp_path: Path) -> None:
+        assert on_ask(service_of(tmp_path), {"text": "  ", "day": "2022-01-24"}, now()) == render_empty()
 
-    def test_a_day_that_is_none_means_the_default_day(self) -> None:
-        assert "24 января 2022" in on_ask(tiny_assistant(entry()), {"text": "больничный", "day": "0000-99-99"}, DAY)
+    def test_a_day_that_is_none_means_the_default_day(self, tmp_path: Path) -> None:
+        html = on_ask(service_of(tmp_path), {"text": "больничный", "day": "0000-99-99"}, now())
+        assert "24 января 2022" in html
 
     def test_the_pages_say_nothing_in_latin_letters_but_names(self) -> None:
-        allowed = {"Alt", "Esc", "C", "Ctrl", "MOS", "ru", "mos", "QR", "HTML", "kbd"}
-        for name in ("empty.html", "volunteer.html", "answer.html"):
+        allowed = {"Alt", "Esc", "C", "N", "H", "Ctrl", "MOS", "ru", "mos", "QR", "HTML", "kbd"}
+        for name in ("empty.html", "volunteer.html", "answer.html", "call.html"):
             text = (Path("assistant/web") / name).read_text(encoding="utf-8")
             shown = re.sub(r"\{[{%].*?[%}]\}|<[^>]*>", " ", text, flags=re.DOTALL)
             assert set(re.findall(r"[A-Za-z]+", shown)) <= allowed, name

@@ -1,13 +1,17 @@
 """The flag: the policy as a table, every rule by its own example, and how its phrases are read."""
 
+import numpy as np
 import pytest
 from conftest import entry, tiny_assistant
 
+from assistant.build import reader_of
+from assistant.examples import Taken, Thresholds
 from assistant.specialist import ORDER, Phrase, Specialist, Words
-from index import Reader
+from index import Reader, Reading
 from kb import FlagRule, Route, Urgency, load
 
 KB = load()
+READER = reader_of(KB)
 RULES = {rule.name: rule for rule in KB.flag.rules}
 
 
@@ -58,7 +62,14 @@ CALLS = [
     ("полгода назад привилась, а сейчас отец задыхается", Route.EMERGENCY),
     ("год назад переболел, муж хрипит и синеет", Route.EMERGENCY),
     ("в прошлом году была потеря сознания, нужна ли справка", NO),
+    ("судорога была летом, можно ли записаться на прививку", NO),
+    ("инфаркт давно, инвалидность переоформить", NO),
+    ("перекосило меня в 2019, с тех пор на учёте, какой невролог принимает", NO),
+    ("летом была операция, а сейчас не может дышать", Route.EMERGENCY),
+    ("инсульт был в 2019, сегодня опять лицо перекосило", Route.EMERGENCY),
     ("умираю со смеху с этих правил", NO),
+    ("мы тут угораем от ваших правил", NO),
+    ("мы угорели от печки", Route.EMERGENCY),
     ("температура 38, как вызвать врача на дом?", NO),
     ("как продлить больничный", NO),
     ("сколько действует qr-код", NO),
@@ -108,3 +119,54 @@ def test_phrases_are_read_as_described(phrase: str, text: str, found: bool) -> N
 def test_urgency_now_is_only_for_danger() -> None:
     now = {rule.route for rule in KB.flag.rules if rule.urgency is Urgency.NOW}
     assert now == {Route.EMERGENCY, Route.PSYCHOLOGIST}
+
+
+class Said:
+    """A classifier that answers what it is told to."""
+
+    def __init__(self, **chances: float) -> None:
+        self._chances = {label_of(name): chance for name, chance in chances.items()}
+
+    def chances(self, *_: object) -> dict[Taken, float]:
+        rest = 1 - sum(self._chances.values())
+        return {**dict.fromkeys(ORDER, 0.0), **self._chances, None: rest}
+
+    def telling(self, reading: Reading, _: Taken) -> list[int]:
+        return list(range(len(reading.tokens)))
+
+
+def label_of(name: str) -> Taken:
+    route = Route(name)
+    return route, Urgency.NOW if route is Route.EMERGENCY else Urgency.TRANSFER
+
+
+THRESHOLDS = Thresholds(now=0.3, part=0.9, silenced=0.5, among=0.1, any=0.7, doubt=0.2)
+
+
+@pytest.mark.parametrize(
+    ("call", "chances", "route"),
+    [
+        ("как продлить больничный", {}, NO),
+        ("как продлить больничный", {"doctor": 0.6}, NO),
+        ("как продлить больничный", {"doctor": 0.8}, Route.DOCTOR),
+        ("мне что-то нехорошо", {"emergency": 0.2}, NO),
+        ("мне что-то нехорошо", {"emergency": 0.4}, Route.EMERGENCY),
+        ("мне что-то нехорошо", {"doctor": 0.6, "emergency": 0.15}, Route.EMERGENCY),  # flagged anyway: rather too fast
+        ("чем сбить температуру", {"doctor": 0.3}, Route.DOCTOR),  # a rule, and nothing speaks against it
+        ("чем сбить температуру", {"doctor": 0.1}, NO),  # a rule, but it sounds ordinary
+        ("муж задыхается", {}, Route.EMERGENCY),  # a rule of urgency now is never doubted
+        ("боли в груди нет", {"emergency": 0.4}, NO),  # a guard has spoken: more is asked
+        ("боли в груди нет", {"emergency": 0.6}, Route.EMERGENCY),
+    ],
+)
+def test_rules_and_classifier_together(call: str, chances: dict, route: Route | None) -> None:  # type: ignore[type-arg]
+    together = Specialist(KB.flag, READER, Said(**chances), THRESHOLDS)  # type: ignore[arg-type]
+    flag = together.flag(call, [(READER.read(call), np.zeros(2, dtype=np.float32))])
+    assert (flag.route if flag else None) is route
+
+
+def test_a_doubted_rule_says_so() -> None:
+    together = Specialist(KB.flag, READER, Said(doctor=0.1), THRESHOLDS)  # type: ignore[arg-type]
+    call = "чем сбить температуру"
+    steps = together.why(call, [(READER.read(call), np.zeros(2, dtype=np.float32))])
+    assert "не считается: похоже на обычный вопрос" in [step.outcome for step in steps]

@@ -1,6 +1,6 @@
-"""The volunteer's page: one field, the flag, the answers."""
+"""The volunteer's page: one field, the flag, the answers; the call beside them."""
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,47 +9,93 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from assistant import wording
-from assistant.answer import Answer, Assistant
+from assistant.answer import Answer
+from assistant.calls import CALL_ID, TO_WHOM
+from assistant.card import NEEDS, WHO
+from assistant.service import Service, now
 from assistant.settings import parse_day
 from assistant.specialist import Flag
+from assistant.storage import Opinion, Outcome
 from index import Level
 from kb import Urgency
 
 HERE = Path(__file__).parent
 SHOWN = 5  # answers on the page; Alt+1..5 opens them
+SCRIPTS = ("call.js", "volunteer.js")  # one after the other in one scope
+
+OPINIONS = {
+    Opinion.HELPED: "Помог",
+    Opinion.NOT_THIS: "Не то",
+    Opinion.OUTDATED: "Устарел",
+    Opinion.UNCLEAR: "Непонятно",
+    Opinion.WRONG: "Неверно",
+}
+OUTCOMES = {
+    Outcome.ANSWERED: "Отвечено",
+    Outcome.TRANSFERRED: "Передан",
+    Outcome.CALL_BACK: "Перезвонить",
+    Outcome.DROPPED: "Сорвался",
+}
 
 _templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
 
-def volunteer_page(assistant: Assistant, day: date) -> None:
+def volunteer_page(service: Service) -> None:
     """Lay the page out in the current Blocks."""
 
     def ask(request: dict[str, Any]) -> str:
-        return on_ask(assistant, request, day)
+        return on_ask(service, request, now())
 
     gr.HTML(
-        html_template=_templates.get_template("volunteer.html").render(
-            about=assistant.kb.about, day=day, wording=wording, empty=render_empty()
-        ),
-        js_on_load=(HERE / "volunteer.js").read_text(encoding="utf-8"),
+        html_template=render_page(service),
+        js_on_load="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
         server_functions=[ask],
         apply_default_css=False,
         elem_id="volunteer",
     )
 
 
-def on_ask(assistant: Assistant, request: dict[str, Any], default: date) -> str:
-    """HTML of the answer to `text`, for `day` (if it is none, for `default`), for a caller who has called so many times
-    (`calls`), with nothing repaired if `literally`."""
+def render_page(service: Service) -> str:
+    """HTML of the page before anything is typed, the same for everybody."""
+    return _templates.get_template("volunteer.html").render(
+        day=service.day,
+        wording=wording,
+        empty=render_empty(),
+        WHO=WHO,
+        NEEDS=NEEDS,
+        OUTCOMES=OUTCOMES,
+        TO_WHOM=TO_WHOM,
+    )
+
+
+def on_ask(service: Service, request: dict[str, Any], at: datetime) -> str:
+    """HTML of the answer to `text`, for `day` (if it is none, for the default), for a caller who has called so many
+    times (`calls`), with nothing repaired if `literally`. A question that is `settled`, no longer being typed, is noted
+    under its `key` as one of the `call`."""
     text = str(request.get("text", ""))
     if not text.strip():
         return render_empty()
-    try:
-        day = parse_day(str(request.get("day")))
-    except ValueError:
-        day = default
     calls = {"2": 2, "3": 3}.get(str(request.get("calls")), 1)
-    return render_answer(assistant.ask(text, day, calls=calls, literally=request.get("literally") is True))
+    literally = request.get("literally") is True
+    if request.get("settled") is True:  # seen already: it is not counted once more
+        current = service.live.current
+        answer = current.assistant.ask(text, _day(request, service), calls=calls, literally=literally)
+        service.log.put(answer, _id(request.get("call")), current.version, at, _id(request.get("key")))
+    else:
+        answer = service.ask(text, _day(request, service), calls=calls, literally=literally)
+    return render_answer(answer)
+
+
+def _day(request: dict[str, Any], service: Service) -> date:
+    try:
+        return parse_day(str(request.get("day")))
+    except ValueError:
+        return service.day
+
+
+def _id(value: object) -> str | None:
+    """An id as the page makes them."""
+    return value if isinstance(value, str) and CALL_ID.fullmatch(value) else None
 
 
 def render_answer(answer: Answer) -> str:
@@ -61,6 +107,7 @@ def render_answer(answer: Answer) -> str:
         shown=answer.answers[:SHOWN],
         level=answer.level,
         Level=Level,
+        OPINIONS=OPINIONS,
         Urgency=Urgency,
         wording=wording,
     )
