@@ -1,7 +1,7 @@
 """From which chance on the flag's classifier speaks; `make fit` writes assistant/thresholds.json.
 
 Fitted on the fit halves of flags.yaml and questions.yaml alone, none of which the classifier learns from. A missed
-emergency costs as much as MISSED_NOW false flags, a missed transfer as much as MISSED: doubt is settled in favour of
+emergency costs as much as MISSED_NOW false flags, a missed transfer as much as one: doubt is settled in favour of
 the flag where life is at stake, and only there; the grid does not reach where only certainty would raise a red flag.
 """
 
@@ -21,7 +21,7 @@ from kb import Urgency
 
 from .questions import FLAGS, Asked, Half, load_questions
 
-MISSED_NOW, MISSED = 20.0, 1.5
+MISSED_NOW = 20.0
 ROUNDS = 2
 GRID = {
     "now": (0.1, 0.15),
@@ -69,7 +69,7 @@ def cost(specialist: Specialist, of: Sequence[Call]) -> float:
         elif each.label[1] is Urgency.NOW:
             total += MISSED_NOW * (not now)
         else:
-            total += MISSED * (not some) + now
+            total += (not some) + now
     return total
 
 
