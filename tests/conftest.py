@@ -15,6 +15,9 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# One thread for the model: beside servers and browsers on the same cores, two of them spend their time waiting for each
+# other, and a question takes ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from assistant.accounts import Account, Accounts, Cost, Role, Tokens
 from assistant.answer import Assistant

@@ -19,6 +19,7 @@ from quality.report import RESULTS
 
 COMMITTED = json.loads((RESULTS / "measure.json").read_text(encoding="utf-8"))
 FALSE = "false flags"
+pytestmark = pytest.mark.timeout(900)  # thousands of questions
 LOST = 0.02  # share that a mutation may cost: a lost letter can make another word («с балкона», «с бакона»)
 
 
