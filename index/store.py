@@ -7,8 +7,8 @@ and what is no longer needed is dropped, so that an edited phrase costs one call
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -79,12 +79,24 @@ class VectorStore:
         """Write the file anew, atomically. Raises StoreError, leaving the old file, if the disk does not take it."""
         stacked = np.stack(list(vectors.values()))
         header = {"format": FORMAT, "model": model, "dimension": stacked.shape[1], "fingerprint": fingerprint}
-        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._partial() as partial:
             with partial.open("wb") as file:
                 np.savez(file, header=json.dumps(header), keys=np.array(list(vectors)), vectors=stacked)
             partial.replace(self.path)
+
+    def refuse_unwritable(self) -> None:
+        """Raises StoreError where nothing can be written: better before minutes of encoding than after them."""
+        with self._partial() as partial:
+            partial.touch()
+            partial.unlink()
+
+    @contextmanager
+    def _partial(self) -> Iterator[Path]:
+        """A file beside the store's own, gone if anything fails."""
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
         except OSError as error:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -115,6 +127,8 @@ def vectors_for(
     ]
     missing = [(encode, [item for item in texts.items() if item[0] not in known]) for encode, texts in wanted]
     total, done = sum(len(items) for _, items in missing), 0
+    if total and store is not None:
+        store.refuse_unwritable()
     for encode, items in missing:
         for batch in _batches(items):
             known.update(zip([key for key, _ in batch], encode([text for _, text in batch]), strict=True))

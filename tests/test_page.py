@@ -146,7 +146,7 @@ class TestInTheBrowser:
     def test_no_answer_says_so_in_words(self, page: Chrome) -> None:
         type_in(page, "как испечь яблочный пирог")
         assert "Ответа в базе нет" in page.find_element(By.CLASS_NAME, "level").text
-        assert "старшему смены" in page.find_element(By.CLASS_NAME, "none").text
+        assert "старшему смены" in page.find_element(By.CLASS_NAME, "flag-say").text
         assert opened(page) == []
 
     def test_another_day_gives_that_days_answer(self, page: Chrome) -> None:
