@@ -5,12 +5,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from threading import Lock
+
+from cachetools import LRUCache
 
 from index import Calibration, Encoder, Hit, Level, Reading, SearchIndex, Vectors
 from kb import Entry, KnowledgeBase
 
 from . import wording
-from .specialist import Flag, Heard, Seen, Specialist, Step
+from .specialist import Flag, Seen, Specialist, Step
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +21,7 @@ MOST_ANSWERS = 10
 MOST_BETWEEN = 3  # answers that a question is asked back about
 CLEAR = 0.7  # share of the first answer, from which nothing needs to be asked
 WORTH_ASKING = 0.12  # share of an answer that may be meant as well
+REMEMBERED = 5_000  # recent answers: on a day of new rules everybody asks the same
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class Answer:
     understood: str = ""
     between: tuple[Ranked, ...] = ()
 
+    @property
+    def failed(self) -> bool:
+        """True if a part did not work: the next time it may."""
+        return bool(self.warning) or self.sentence == wording.SEARCH_FAILED
+
 
 class Assistant:
     """Answers questions from one immutable base, index and flag."""
@@ -63,12 +72,25 @@ class Assistant:
         self.encoder = encoder
         self.calibration = calibration
         self.specialist = specialist
+        self._recent: LRUCache[tuple[str, date, bool], Answer] = LRUCache(REMEMBERED)
+        self._recent_lock = Lock()
 
     def ask(self, question: str, day: date, *, calls: int = 1, literally: bool = False) -> Answer:
         """The answer for this day. `calls`: which call about this matter it is. `literally`: search for what was typed,
         with nothing repaired. Never raises on any text: what fails is said in `sentence` or `warning`."""
-        answer = self._ask(question.strip(), day, literally)
+        answer = self._remembered(question.strip(), day, literally)
         return replace(answer, flag=self.specialist.repeated(answer.flag, calls))
+
+    def _remembered(self, *asked: *tuple[str, date, bool]) -> Answer:
+        """As _ask, which is not done twice for the same."""
+        with self._recent_lock:
+            answer = self._recent.get(asked)
+        if answer is None:
+            answer = self._ask(*asked)
+            if not answer.failed and len(answer.question) <= wording.LONGEST_QUESTION:
+                with self._recent_lock:
+                    self._recent[asked] = answer
+        return answer
 
     def _ask(self, question: str, day: date, literally: bool) -> Answer:
         if not question:
@@ -82,9 +104,9 @@ class Assistant:
         if not any(char.isalpha() for token in reading.tokens for char in token.word):
             return Answer(question, day, Level.NONE, flag, sentence=wording.NO_WORDS, warning=warning)
         try:
-            heard = self.hear(reading)
-            flag, warning = self.flag(question, seen, heard)
-            level, answers = self.find(*heard[0], day)
+            vector = self.encode(reading)
+            flag, warning = self.flag(question, seen, self.encode(seen.reading) if seen and literally else vector)
+            level, answers = self.find(reading, vector, day)
         except Exception:
             log.exception("search failed")
             return Answer(question, day, Level.NONE, flag, sentence=wording.SEARCH_FAILED, warning=warning)
@@ -101,15 +123,15 @@ class Assistant:
             log.exception("flag failed")
             return None
 
-    def flag(self, question: str, seen: Seen | None, heard: Heard = ()) -> tuple[Flag | None, str]:
+    def flag(self, question: str, seen: Seen | None, vector: Vectors | None = None) -> tuple[Flag | None, str]:
         """The flag, worked out without search, and a warning if that failed. What the rules see shows also if what is
-        made of the question's vectors fails."""
+        made of the question's vector fails."""
         if seen is None:
             return None, wording.FLAG_FAILED
         flag = None
         try:
-            flag = self.specialist.flag(question, (), seen)
-            flag = self.specialist.flag(question, heard, seen)
+            flag = self.specialist.flag(question, None, seen)
+            flag = self.specialist.flag(question, vector, seen)
         except Exception:
             log.exception("flag failed")
             return flag, wording.FLAG_FAILED
@@ -117,19 +139,13 @@ class Assistant:
 
     def why(self, question: str) -> list[Step]:
         """The walk through the flag's rules, and what the classifier makes of the question."""
-        return self.specialist.why(question, self.hear(self.index.reader.read(question)))
+        return self.specialist.why(question, self.encode(self.index.reader.read(question)))
 
     def find(self, reading: Reading, vector: Vectors, day: date) -> tuple[Level, tuple[Ranked, ...]]:
         """How sure, and the answers in force on the day, best first."""
         hits = self.index.search(reading, vector)
         answers = self.in_force(hits, day)
         return (self.calibration.level(hits) if answers else Level.NONE), answers
-
-    def hear(self, reading: Reading) -> list[tuple[Reading, Vectors]]:
-        """The question and, if it rambles, its parts, each with its vector."""
-        readings = [reading, *reading.parts]
-        vectors = self.encoder.encode_query([each.words for each in readings])
-        return list(zip(readings, vectors, strict=True))
 
     def encode(self, reading: Reading) -> Vectors:
         """The question's vector, shape (dimension,)."""

@@ -1,5 +1,6 @@
 """The command line. Heavy libraries load only in the commands that need them."""
 
+import gc
 import json
 import logging
 import os
@@ -91,12 +92,16 @@ def serve(
         # The model on one core, the pages on the others: its threads wait for each other by spinning, and where
         # volunteers keep all cores busy one question in twenty then takes ten times as long.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+        from threadpoolctl import threadpool_limits
+
         from .service import open_service
         from .web import serve as serve_pages
 
+        threadpool_limits(1)  # the same for what is loaded by now: numpy's matrix products
         with ExitStack() as stack:
             with _bar("encoding phrases") as bar:
                 service = stack.enter_context(open_service(settings, progress=_on(bar)))
+            gc.freeze()  # what is loaded stays: looking through it for garbage would stop everybody for half a second
             out.print(f"http://{settings.host}:{settings.port}", style="bold")
             serve_pages(service)
 

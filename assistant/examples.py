@@ -20,13 +20,11 @@ Taken = tuple[Route, Urgency] | None  # None: the volunteer answers
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Chances. From these on there is a flag: `now` of urgency now for the question, `part` for one part of a rambling
-    one, `silenced` for either after a guard has spoken, `among` for a call that is flagged anyway; `any` of any
-    urgency. Below `doubt` of any flag at all, a rule that is not urgent does not count. Fitted by `make fit`, stored
-    beside this."""
+    """Chances. From these on there is a flag: `now` of urgency now, `silenced` after a guard has spoken, `among` for a
+    call that is flagged anyway; `any` of any urgency. Below `doubt` of any flag at all, a rule that is not urgent does
+    not count. Fitted by `make fit`, stored beside this."""
 
     now: float
-    part: float
     silenced: float
     among: float
     any: float

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 ROOM = 20_000  # notes that wait at most: an hour of 500 volunteers who ask every 90 seconds
 BATCH = 200  # notes in one transaction
 PAUSE_S = 1.0  # before the database is tried again
+GATHER_S = 0.2  # in which notes come together for one transaction: those of 500 volunteers would be a hundred a second
 
 
 class QuestionLog:
@@ -109,6 +110,8 @@ class QuestionLog:
         """The oldest notes; none when all is done and the log is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing.is_set())
+        self._closing.wait(GATHER_S)
+        with self._changed:
             return [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
 
     def _is_saved(self, notes: list[Note]) -> bool:

@@ -22,8 +22,6 @@ from kb import FlagData, FlagRule, Route, RouteCard, Urgency, normalise
 
 from .examples import Taken, Thresholds
 
-Heard = Sequence[tuple[Reading, Vectors]]  # a question and its parts, each with its vector
-
 FAR = 3  # words that may stand between two words of one phrase
 LIKENESS = "похоже на такие звонки"
 REPEATED = "повторный звонок"
@@ -243,10 +241,10 @@ class Specialist:
         reading = self._reader.read(question)
         return Seen(reading, tuple(self._by_rules(reading)))
 
-    def flag(self, question: str, heard: Heard = (), seen: Seen | None = None) -> Flag | None:
-        """The most urgent flag of the question, or None; by the rules alone if it is not heard (yet). `seen`: what the
-        rules made of it, if that is known."""
-        fired = [step for step in self._weighed(heard, seen or self.see(question)) if isinstance(step, Fired)]
+    def flag(self, question: str, vector: Vectors | None = None, seen: Seen | None = None) -> Flag | None:
+        """The most urgent flag of the question, or None; by the rules alone while it has no vector. `seen`: what
+        the rules made of it, if that is known."""
+        fired = [step for step in self._weighed(vector, seen or self.see(question)) if isinstance(step, Fired)]
         return self._flag(question, fired) if fired else None
 
     def repeated(self, flag: Flag | None, calls: int) -> Flag | None:
@@ -262,21 +260,20 @@ class Specialist:
             return replace(again, also=(flag.card, *(card for card in flag.also if card is not senior)))
         return flag if senior in flag.also else replace(flag, also=(*flag.also, senior))
 
-    def why(self, question: str, heard: Heard = ()) -> list[Step]:
+    def why(self, question: str, vector: Vectors | None = None) -> list[Step]:
         """The walk through the rules: each rule that met its words, and what came of it."""
         seen = self.see(question)
         steps = [Step("прочитано", seen.reading.words)]
-        for step in self._weighed(heard, seen):
+        for step in self._weighed(vector, seen):
             if isinstance(step, Fired):
                 words = ", ".join(f"«{question[part.start : part.end]}»" for part in step.evidence)
                 step = Step(step.rule, f"сработало на {words}: {step.route}, {step.urgency}")
             steps.append(step)
-        classifier = self.classifier
-        for part, vector in heard if classifier else ():
-            chances = classifier.chances(part, vector)  # type: ignore[union-attr]
+        if self.classifier and vector is not None:
+            chances = self.classifier.chances(seen.reading, vector)
             likely = sorted(chances.items(), key=lambda each: -each[1])[:3]
             said = ", ".join(f"{' '.join(label) if label else 'без флага'} {chance:.2f}" for label, chance in likely)
-            steps.append(Step(f"на что похоже «{part.words}»", said))
+            steps.append(Step("на что похоже", said))
         return steps
 
     def _flag(self, question: str, fired: list[Fired]) -> Flag:
@@ -287,18 +284,15 @@ class Specialist:
         quoted = " … ".join(question[part.start : part.end] for part in first.evidence)
         return Flag(cards[0], first.rule, first.reason, first.evidence, quoted, also)
 
-    def _weighed(self, heard: Heard, seen: Seen) -> Iterable[Fired | Step]:
+    def _weighed(self, vector: Vectors | None, seen: Seen) -> Iterable[Fired | Step]:
         """The walk of the rules, and what the classifier makes of it and adds to it."""
-        if self.classifier is None or not heard:
+        if self.classifier is None or vector is None:
             return seen.steps
-        chances = [self.classifier.chances(reading, vector) for reading, vector in heard]
-        return self.weigh(seen, chances, [reading for reading, _ in heard])
+        return self.weigh(seen, self.classifier.chances(seen.reading, vector))
 
-    def weigh(
-        self, seen: Seen, chances: Sequence[Mapping[Taken, float]], readings: Sequence[Reading] = ()
-    ) -> Iterable[Fired | Step]:
-        """The same with the `chances` of the question and of its parts, whose `readings` tell the words."""
-        ordinary = max(map(any_of, chances)) < self.thresholds.doubt
+    def weigh(self, seen: Seen, chances: Mapping[Taken, float]) -> Iterable[Fired | Step]:
+        """The same with these chances."""
+        ordinary = any_of(chances) < self.thresholds.doubt
         fired = []
         for step in seen.steps:
             if isinstance(step, Fired) and step.urgency is Urgency.TRANSFER and ordinary:
@@ -306,26 +300,20 @@ class Specialist:
             if isinstance(step, Fired):
                 fired.append(step)
             yield step
-        found = self._by_likeness(chances, fired, seen.silenced)
-        if found:
-            part, label = found
-            yield self._likened(readings[part] if readings else seen.reading, label)
+        if label := self._by_likeness(chances, fired, seen.silenced):
+            yield self._likened(seen.reading, label)
 
-    def _by_likeness(
-        self, chances: Sequence[Mapping[Taken, float]], fired: Sequence[Fired], silenced: bool
-    ) -> tuple[int, Taken] | None:
-        """Which part of the question sounds like whose calls: urgency that no rule has seen, or a route where no rule
-        has fired. Words that a guard has set aside («боли в груди нет») look urgent as well; then more is asked."""
-        urgent = any(each.urgency is Urgency.NOW for each in fired)
-        loudest = max(range(len(chances)), key=lambda part: now_of(chances[part]) / self._bar(part, silenced))
-        if not urgent and now_of(chances[loudest]) >= self._bar(loudest, silenced):
-            return loudest, likeliest(chances[loudest], Urgency.NOW)
-        flagged = bool(fired) or any_of(chances[0]) >= self.thresholds.any
-        if flagged and not urgent and not silenced and now_of(chances[0]) >= self.thresholds.among:
-            return 0, likeliest(chances[0], Urgency.NOW)  # it is handed over anyway: then rather too fast
-        if flagged and not fired:
-            return 0, likeliest(chances[0], Urgency.TRANSFER)
-        return None
+    def _by_likeness(self, chances: Mapping[Taken, float], fired: Sequence[Fired], silenced: bool) -> Taken:
+        """Whose calls the question sounds like: urgency that no rule has seen, or a route where no rule has fired.
+        Words that a guard has set aside («боли в груди нет») look urgent as well; then more is asked. What is handed
+        over anyway is handed over rather too fast."""
+        asked = self.thresholds
+        flagged = bool(fired) or any_of(chances) >= asked.any
+        if not any(each.urgency is Urgency.NOW for each in fired):
+            bar = asked.silenced if silenced else asked.among if flagged else asked.now
+            if now_of(chances) >= bar:
+                return likeliest(chances, Urgency.NOW)
+        return likeliest(chances, Urgency.TRANSFER) if flagged and not fired else None
 
     def _likened(self, reading: Reading, label: Taken) -> Fired:
         assert self.classifier is not None
@@ -334,10 +322,6 @@ class Specialist:
         who = self._data.card(*label).who
         reason = f"Похоже на звонки, которые принимает {who[0].lower()}{who[1:]}"
         return Fired(LIKENESS, reason, *label, _stretches(words, reading.tokens))
-
-    def _bar(self, part: int, silenced: bool) -> float:
-        """Chance from which the question (part 0) or a part of it is urgent."""
-        return self.thresholds.silenced if silenced else self.thresholds.part if part else self.thresholds.now
 
     def _by_rules(self, reading: Reading) -> Iterable[Fired | Step]:
         words = Words(reading.tokens)

@@ -79,11 +79,6 @@ class Token:
     lemmas: tuple[str, ...]
 
 
-LONG = 13  # words from which a question is taken apart
-CLAUSE, MOST_PARTS = 3, 8  # words that a part has at least; parts, each of which costs a call of the model
-_CLAUSE_END = re.compile(r"[.,;:!?\n—–]| - ")
-
-
 @dataclass(frozen=True)
 class Reading:
     """A question as understood."""
@@ -100,22 +95,6 @@ class Reading:
     @property
     def words(self) -> str:
         return " ".join(token.word for token in self.tokens)
-
-    @property
-    def parts(self) -> list["Reading"]:
-        """A rambling question's clauses, as its marks part them; none if it is short or all of a piece. What matters is
-        often one clause among many."""
-        if len(self.tokens) < LONG:
-            return []
-        shortest = max(CLAUSE, len(self.tokens) // MOST_PARTS)
-        clauses: list[list[Token]] = [[]]
-        for before, token in zip((None, *self.tokens), self.tokens, strict=False):
-            if before and _CLAUSE_END.search(self.text[before.end : token.start]) and len(clauses[-1]) >= shortest:
-                clauses.append([])
-            clauses[-1].append(token)
-        if len(clauses) > 1 and len(clauses[-1]) < shortest:
-            clauses[-2:] = [clauses[-2] + clauses[-1]]
-        return [Reading(self.text, tuple(clause)) for clause in clauses] if len(clauses) > 1 else []
 
     @property
     def changed(self) -> bool:

@@ -25,7 +25,6 @@ MISSED_NOW = 20.0
 ROUNDS = 2
 GRID = {
     "now": (0.1, 0.15),
-    "part": (0.8, 0.9, 0.95, 0.97),
     "silenced": (0.3, 0.4, 0.5),
     "among": (0.03, 0.05),
     "any": (0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9),
@@ -35,11 +34,11 @@ GRID = {
 
 @dataclass(frozen=True)
 class Call:
-    """One call: who takes it, what the rules see, and the classifier's chances for it and its parts."""
+    """One call: who takes it, what the rules see, and the classifier's chances."""
 
     label: Taken
     seen: Seen
-    chances: Sequence[Mapping[Taken, float]]
+    chances: Mapping[Taken, float]
 
 
 def calls(assistant: Assistant) -> Iterator[Call]:
@@ -48,7 +47,8 @@ def calls(assistant: Assistant) -> Iterator[Call]:
     assert specialist.classifier is not None, "kb/flag/examples.yaml is empty"
     for question in chain(load_questions(Half.FIT, FLAGS), _ordinary(assistant)):
         label = None if question.route in (None, "none") else (question.route, question.urgency)
-        chances = [specialist.classifier.chances(*part) for part in assistant.hear(read(question.text))]
+        reading = read(question.text)
+        chances = specialist.classifier.chances(reading, assistant.encode(reading))
         yield Call(label, specialist.see(question.text), chances)  # type: ignore[arg-type]
 
 

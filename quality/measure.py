@@ -17,7 +17,7 @@ from assistant.answer import Assistant
 from assistant.build import open_assistant
 from assistant.coverage import Item, Share, run, summary
 from assistant.settings import Settings
-from index import Level, load_encoder, packed_model
+from index import Encoder, Level, load_encoder, packed_model
 from kb import Route, Urgency
 
 from .calibration import area_under_risk, calibration_error, coverage_at
@@ -26,6 +26,11 @@ from .report import percentiles, publish, stamp
 
 ROUNDS = 3
 NOTHING = {"value": None}
+
+
+def _fresh(assistant: Assistant, encoder: Encoder) -> Assistant:
+    """The same, with nothing cached."""
+    return Assistant(assistant.kb, assistant.index, encoder, assistant.calibration, assistant.specialist)
 
 
 def times(settings: Settings, assistant: Assistant, texts: list[str], day: date) -> dict[str, Any]:
@@ -43,7 +48,7 @@ def times(settings: Settings, assistant: Assistant, texts: list[str], day: date)
         stages[stage].append(perf_counter() - start)
 
     for _ in range(ROUNDS):
-        assistant.encoder = load_encoder(settings.model)  # with nothing cached
+        assistant = _fresh(assistant, load_encoder(settings.model))
         assistant.ask("разогрев", day)
         for text in texts:
             reading = read(text)

@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from conftest import DAY, entry, tiny_assistant
+from conftest import DAY, AxisEncoder, entry, tiny_assistant
 
 from assistant import wording
 from assistant.answer import Assistant, Ranked, between_which
@@ -153,6 +153,26 @@ def test_a_repeated_call_is_raised_and_then_goes_to_the_senior(
     flag = tiny_assistant(entry()).ask(question, DAY, calls=calls).flag
     assert (flag.route if flag else None) is route
     assert [card.route for card in (flag.also if flag else ())] == also
+
+
+def test_the_same_question_is_worked_out_once_for_each_day_and_each_way_of_reading() -> None:
+    encoder = AxisEncoder()
+    assistant = tiny_assistant(entry(), encoder=encoder)
+    encoder.encoded.clear()
+    first = assistant.ask("продлить больничный", DAY)
+    assert assistant.ask(" продлить больничный ", DAY, calls=2).answers == first.answers
+    assert len(encoder.encoded) == 1
+    assistant.ask("продлить больничный", AFTER_QR)
+    assistant.ask("продлить больничный", DAY, literally=True)
+    assert len(encoder.encoded) == 4  # literally: for the search, and as it was understood for the flag
+
+
+def test_an_answer_that_failed_is_worked_out_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    assistant = tiny_assistant(entry())
+    with monkeypatch.context() as broken:
+        broken.setattr(assistant, "find", None)
+        assert assistant.ask("продлить больничный", DAY).sentence == wording.SEARCH_FAILED
+    assert assistant.ask("продлить больничный", DAY).answers
 
 
 def test_literally_searches_for_what_was_typed() -> None:

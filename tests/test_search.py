@@ -155,7 +155,7 @@ def test_a_recent_question_is_not_encoded_again() -> None:
 
 
 class Slow:
-    """A model that starts its first batch only when told to, and remembers the batches."""
+    """A model that goes on only when told to, and remembers what it was given."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -169,21 +169,19 @@ class Slow:
         return AxisEncoder().encode_query(texts)
 
 
-def test_questions_that_come_while_the_model_works_are_encoded_in_one_batch() -> None:
+def test_the_model_works_on_as_many_calls_as_it_has_lanes_and_once_on_the_same_question() -> None:
     from index.encoder import SentenceEncoder
 
     model = Slow()
-    encoder = SentenceEncoder("m", model)
-    with ThreadPoolExecutor(6) as volunteers:
-        first = volunteers.submit(encoder.encode_query, ["код"])
-        _until(lambda: len(model.batches) == 1)
-        others = [volunteers.submit(encoder.encode_query, [text]) for text in ("врач", "прививка", "врач", "код сайт")]
-        _until(lambda: len(encoder._waiting) == 3)
+    encoder = SentenceEncoder("m", model, lanes=2)
+    with ThreadPoolExecutor(5) as volunteers:
+        asked = ["код", "врач", "код", "прививка", "врач"]
+        vectors = [volunteers.submit(encoder.encode_query, [text]) for text in asked]
+        _until(lambda: len(model.batches) == 2 and len(encoder._recent) == 3)
         model.go.set()
-        np.testing.assert_array_equal(first.result(10), AxisEncoder().encode_query(["код"]))
-        np.testing.assert_array_equal(others[3].result(10), AxisEncoder().encode_query(["код сайт"]))
-        assert all(future.result(10).shape == (1, len(first.result()[0])) for future in others)
-    assert [sorted(batch) for batch in model.batches] == [["код"], ["врач", "код сайт", "прививка"]]
+        for text, vector in zip(asked, vectors, strict=True):
+            np.testing.assert_array_equal(vector.result(10), AxisEncoder().encode_query([text]))
+    assert sorted(model.batches) == [["врач"], ["код"], ["прививка"]]
 
 
 def test_a_fault_of_the_model_reaches_those_who_asked_and_the_next_question_is_tried_anew() -> None:

@@ -140,7 +140,7 @@ def label_of(name: str) -> Taken:
     return route, Urgency.NOW if route is Route.EMERGENCY else Urgency.TRANSFER
 
 
-THRESHOLDS = Thresholds(now=0.3, part=0.9, silenced=0.5, among=0.1, any=0.7, doubt=0.2)
+THRESHOLDS = Thresholds(now=0.3, silenced=0.5, among=0.1, any=0.7, doubt=0.2)
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,12 @@ THRESHOLDS = Thresholds(now=0.3, part=0.9, silenced=0.5, among=0.1, any=0.7, dou
 )
 def test_rules_and_classifier_together(call: str, chances: dict, route: Route | None) -> None:  # type: ignore[type-arg]
     together = Specialist(KB.flag, READER, Said(**chances), THRESHOLDS)  # type: ignore[arg-type]
-    flag = together.flag(call, [(READER.read(call), np.zeros(2, dtype=np.float32))])
+    flag = together.flag(call, np.zeros(2, dtype=np.float32))
     assert (flag.route if flag else None) is route
 
 
 def test_a_doubted_rule_says_so() -> None:
     together = Specialist(KB.flag, READER, Said(doctor=0.1), THRESHOLDS)  # type: ignore[arg-type]
     call = "чем сбить температуру"
-    steps = together.why(call, [(READER.read(call), np.zeros(2, dtype=np.float32))])
+    steps = together.why(call, np.zeros(2, dtype=np.float32))
     assert "не считается: похоже на обычный вопрос" in [step.outcome for step in steps]

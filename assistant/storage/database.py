@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 from alembic import command
@@ -23,6 +24,7 @@ from .errors import StorageBusy, StorageError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_S = 5.0
+WRITERS = 20  # at once, on a server; they leave connections for those who read
 MIGRATING = 20220124  # the advisory lock of PostgreSQL under which one process migrates
 OPTIONS = {
     "hide_parameters": True,  # what is stored is nobody's business in a log
@@ -45,6 +47,9 @@ class Database:
                 f"ASSISTANT_DATABASE_URL cannot be used ({error}); "
                 "write sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
             ) from error
+        # SQLite lets in one writer; the others would ask again and again, and some would never get their turn.
+        self._turn = Semaphore(1 if self.is_sqlite else WRITERS)
+        self._busy_s = busy_s
         self._looks = _looking(self.engine, self.is_sqlite)
         self._writers = sessionmaker(self.engine, expire_on_commit=False)
         self._readers = sessionmaker(self._looks, expire_on_commit=False)
@@ -54,10 +59,17 @@ class Database:
         """Of SQLite, None of a server."""
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
 
-    def writing(self) -> AbstractContextManager[Session]:
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back on any error. Raises StorageBusy if the database is held
         by another for too long or out of reach, StorageError for any other fault of it."""
-        return _transaction(self._writers)
+        if not self._turn.acquire(timeout=self._busy_s):
+            raise StorageBusy(f"the database was held by another for more than {self._busy_s:g} s")
+        try:
+            with _transaction(self._writers) as session:
+                yield session
+        finally:
+            self._turn.release()
 
     def reading(self) -> AbstractContextManager[Session]:
         """The same for a look that changes nothing and waits for nobody: all of it sees the database of one moment."""
