@@ -35,7 +35,7 @@ finetune: $(VENV)/installed-dev
 	$(BIN)/python -m quality.finetune --out index/e5-calls-q4.bin --steps 600
 
 measure: $(VENV)/installed-dev
-	$(BIN)/python -m quality.measure
+	OMP_NUM_THREADS=1 $(BIN)/python -m quality.measure
 
 load: $(VENV)/installed-dev build
 	$(BIN)/python -m quality.load
@@ -44,7 +44,7 @@ scale: $(VENV)/installed-dev build
 	$(BIN)/python -m quality.scale
 
 peers: $(PEERS)/installed
-	$(PEERS)/bin/python -m quality.peers
+	OMP_NUM_THREADS=1 $(PEERS)/bin/python -m quality.peers
 
 screenshots: $(VENV)/installed-dev
 	$(BIN)/python -m quality.screenshots

@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -128,44 +128,43 @@ class SentenceEncoder:
     def __init__(self, name: str, model: Any, remember: int = 5_000, lanes: int = 1) -> None:
         self.name = name
         self._model = model
-        self._workers = ThreadPoolExecutor(lanes, "encoder")
+        self._lanes = threading.Semaphore(lanes)
         self._recent: LRUCache[str, Future[Vectors]] = LRUCache(remember)
         self._recent_lock = threading.Lock()
 
     def encode_query(self, texts: Sequence[str]) -> Vectors:
         with self._recent_lock:
             vectors = {text: self._recent[text] for text in texts if text in self._recent}
-            new = [text for text in dict.fromkeys(texts) if text not in vectors]
-            for start in range(0, len(new), BATCH):
-                vectors |= self._begun(new[start : start + BATCH])
+            new: dict[str, Future[Vectors]] = {text: Future() for text in texts if text not in vectors}
+            vectors |= new
             self._recent.update(vectors)
         try:
-            return np.stack([vectors[text].result() for text in texts])
+            self._fulfil(new)
         except Exception:
             with self._recent_lock:  # the next time it may work
                 for text in new:
                     self._recent.pop(text, None)
             raise
+        return np.stack([vectors[text].result() for text in texts])
 
-    def _begun(self, texts: list[str]) -> dict[str, Future[Vectors]]:
-        """The vector of each text, shape (dimension,), once they are encoded together."""
-        vectors: dict[str, Future[Vectors]] = {text: Future() for text in texts}
-
-        def work() -> None:
+    def _fulfil(self, vectors: dict[str, Future[Vectors]]) -> None:
+        """Encode the texts; whoever else waits for one of them gets it, or the fault."""
+        texts = list(vectors)
+        for start in range(0, len(texts), BATCH):
+            batch = texts[start : start + BATCH]
             try:
-                encoded = self._encode(self._model.encode_query, texts)
+                with self._lanes:
+                    encoded = self._encode(self._model.encode_query, batch)
             except Exception as error:
-                for vector in vectors.values():
-                    vector.set_exception(error)
-                return
-            for vector, value in zip(vectors.values(), encoded, strict=True):
-                vector.set_result(value)
-
-        self._workers.submit(work)
-        return vectors
+                for text in texts[start:]:
+                    vectors[text].set_exception(error)
+                raise
+            for text, vector in zip(batch, encoded, strict=True):
+                vectors[text].set_result(vector)
 
     def encode_document(self, texts: Sequence[str]) -> Vectors:
-        return self._workers.submit(self._encode, self._model.encode_document, list(texts)).result()
+        with self._lanes:
+            return self._encode(self._model.encode_document, list(texts))
 
     def _encode(self, encode: Any, texts: list[str]) -> Vectors:
         vectors = encode(

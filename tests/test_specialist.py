@@ -155,6 +155,8 @@ THRESHOLDS = Thresholds(now=0.3, silenced=0.5, among=0.1, any=0.7, doubt=0.2)
         ("чем сбить температуру", {"doctor": 0.3}, Route.DOCTOR),  # a rule, and nothing speaks against it
         ("чем сбить температуру", {"doctor": 0.1}, NO),  # a rule, but it sounds ordinary
         ("муж задыхается", {}, Route.EMERGENCY),  # a rule of urgency now is never doubted
+        ("отравление было неделю назад, дадут ли справку", {}, NO),  # unless it is over, and nothing sounds like danger
+        ("отравление было неделю назад, дадут ли справку", {"emergency": 0.05}, Route.EMERGENCY),
         ("боли в груди нет", {"emergency": 0.4}, NO),  # a guard has spoken: more is asked
         ("боли в груди нет", {"emergency": 0.6}, Route.EMERGENCY),
     ],
