@@ -44,7 +44,7 @@ scale: $(VENV)/installed-dev build
 	$(BIN)/python -m quality.scale
 
 peers: $(PEERS)/installed
-	OMP_NUM_THREADS=1 $(PEERS)/bin/python -m quality.peers
+	$(PEERS)/bin/python -m quality.peers
 
 screenshots: $(VENV)/installed-dev
 	$(BIN)/python -m quality.screenshots
