@@ -27,6 +27,7 @@ import typer
 from rich.console import Console
 from sqlalchemy import create_engine, make_url, text
 
+from .browser import free_port
 from .questions import FLAGS, load_questions
 from .report import percentiles, publish, rows, stamp
 
@@ -62,6 +63,11 @@ class Waits:
     seconds: list[float] = field(default_factory=list)
     errors: int = 0
 
+    def record(self, seconds: float) -> dict[str, float]:
+        """Of a run of so many seconds."""
+        per_s = round(len(self.seconds) / seconds, 1)
+        return {"per_s": per_s, "errors": self.errors, **percentiles(self.seconds)}
+
 
 @dataclass(frozen=True)
 class Shift:
@@ -92,9 +98,7 @@ class Shift:
 @contextmanager
 def served(database: str) -> Iterator[tuple[str, psutil.Process]]:
     """A server on a free port: its address and process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-c", "from assistant.cli import app; app()", "serve", "--port", str(port)]
     with (
         _database(database) as url,
@@ -206,17 +210,11 @@ def measured(run: Run, warm_up_s: float, seconds: float, volunteers: int) -> dic
             "think_s": run.think_s,
             "new": run.new,
             "database": run.database,
-            "asked": {"per_s": _per_s(shift.asked, seconds), "errors": shift.asked.errors}
-            | percentiles(shift.asked.seconds),
-            "saved": {"per_s": _per_s(shift.saved, seconds), "errors": shift.saved.errors}
-            | percentiles(shift.saved.seconds),
+            "asked": shift.asked.record(seconds),
+            "saved": shift.saved.record(seconds),
             "server_cpu_share": round(used / wall / (psutil.cpu_count() or 1), 3),
             "server_memory_mb": round(process.memory_info().rss / 1e6),
         }
-
-
-def _per_s(waits: Waits, seconds: float) -> float:
-    return round(len(waits.seconds) / seconds, 1)
 
 
 def _line(run: dict[str, Any]) -> tuple[Any, ...]:

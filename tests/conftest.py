@@ -34,12 +34,14 @@ from assistant.storage import Database, fill_if_empty
 from assistant.storage.tables import Table
 from index import VectorStore
 from kb import Entry, KnowledgeBase, load
+from quality.browser import chromium_is_here
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
 DAY = date(2022, 1, 24)
+needs_chromium = pytest.mark.skipif(not chromium_is_here(), reason="Chromium is not installed; .ci/run installs it")
 AXES = ("больничн", "прививк", "код", "врач")
 
 

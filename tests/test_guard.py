@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import account_of, service_of
+from conftest import account_of, needs_chromium, service_of
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from selenium.webdriver.common.by import By
@@ -22,7 +22,7 @@ from assistant.service import Service, now
 from assistant.sessions import COOKIE, LIFETIME
 from assistant.storage import Database, StorageBusy
 from assistant.web.guard import GRADIOS, IMPORT, LARGEST_BODY, LARGEST_IMPORT, OURS, Guard
-from quality.browser import browser, chromium_is_here, serving
+from quality.browser import browser, serving
 
 HERE = "http://127.0.0.1:7860"
 
@@ -388,7 +388,7 @@ class TestEveryResponse:
         assert statuses == [500]
 
 
-@pytest.mark.skipif(not chromium_is_here(), reason="Chromium is not installed; .ci/run installs it")
+@needs_chromium
 def test_no_page_breaks_its_own_policy(tmp_path: Path) -> None:
     """Nothing is refused, nothing is missing: the browser has nothing to complain about."""
     with serving(service_of(tmp_path)) as address, browser() as page:

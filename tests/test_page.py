@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import DAY, entry, service_of, tiny_assistant
+from conftest import DAY, entry, needs_chromium, service_of, tiny_assistant
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -17,11 +17,10 @@ from assistant.answer import Assistant
 from assistant.live import Live
 from assistant.service import now
 from assistant.web.volunteer import on_ask, render_answer, render_empty
-from quality.browser import browser, chromium_is_here, mood, resize, serving
+from quality.browser import browser, mood, resize, serving
 from quality.screenshots import wait_for_answer
 
 EVIL = "<img src=x onerror=alert(1)>"
-needs_chromium = pytest.mark.skipif(not chromium_is_here(), reason="Chromium is not installed; .ci/run installs it")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from uuid import UUID
 import openpyxl
 import pytest
 import uvicorn
-from conftest import client_of, entry, service_of
+from conftest import client_of, entry, needs_chromium, service_of
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from fastapi.testclient import TestClient
@@ -36,7 +36,7 @@ from assistant.web import shift, sign_in
 from assistant.web.guard import Guard
 from assistant.web.pages import AWAY, NOT_UNDERSTOOD, SEALED
 from kb import Route, Urgency
-from quality.browser import browser, chromium_is_here, free_port
+from quality.browser import browser, free_port
 
 NOW = datetime(2022, 1, 24, 10, 24, tzinfo=MOSCOW)
 MINUTE = timedelta(minutes=1)
@@ -340,7 +340,7 @@ def waits(page: Chrome, words: str) -> None:
     WebDriverWait(page, 20).until(lambda page: words in page.find_element(By.TAG_NAME, "main").text)
 
 
-@pytest.mark.skipif(not chromium_is_here(), reason="Chromium is not installed; .ci/run installs it")
+@needs_chromium
 def test_the_page_renews_itself_and_keeps_the_focus(
     desk: Desk, chrome: Chrome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
