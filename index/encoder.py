@@ -140,7 +140,7 @@ class SentenceEncoder:
             self._recent.update(vectors)
         try:
             self._fulfil(new)
-        except Exception:
+        except BaseException:
             with self._recent_lock:  # the next time it may work
                 for text in new:
                     self._recent.pop(text, None)
@@ -155,7 +155,7 @@ class SentenceEncoder:
             try:
                 with self._lanes:
                     encoded = self._encode(self._model.encode_query, batch)
-            except Exception as error:
+            except BaseException as error:  # also Ctrl+C: nobody may wait for ever
                 for text in texts[start:]:
                     vectors[text].set_exception(error)
                 raise

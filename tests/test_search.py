@@ -184,6 +184,27 @@ def test_the_model_works_on_as_many_calls_as_it_has_lanes_and_once_on_the_same_q
     assert sorted(model.batches) == [["врач"], ["код"], ["прививка"]]
 
 
+def test_an_interrupted_question_leaves_nobody_waiting() -> None:
+    from index.encoder import SentenceEncoder
+
+    class Interrupted(Slow):
+        def encode_query(self, texts: list[str], **_: object) -> np.ndarray:
+            self.batches.append(texts)
+            if len(self.batches) == 1:
+                assert self.go.wait(10)
+                raise KeyboardInterrupt
+            return AxisEncoder().encode_query(texts)
+
+    model = Interrupted()
+    encoder = SentenceEncoder("m", model)
+    with ThreadPoolExecutor(2) as volunteers:
+        asked = [volunteers.submit(encoder.encode_query, ["код"]) for _ in range(2)]
+        _until(lambda: len(model.batches) == 1)
+        model.go.set()
+        assert all(isinstance(one.exception(10), KeyboardInterrupt) for one in asked)
+    np.testing.assert_array_equal(encoder.encode_query(["код"]), AxisEncoder().encode_query(["код"]))
+
+
 def test_a_fault_of_the_model_reaches_those_who_asked_and_the_next_question_is_tried_anew() -> None:
     from index.encoder import SentenceEncoder
 
